@@ -1,0 +1,5 @@
+"""`python -m baton` is the command `baton`."""
+
+from baton.cli.app import main
+
+main()

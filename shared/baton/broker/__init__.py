@@ -1,0 +1,1 @@
+"""What carries envelopes: its contract, and the in-process one."""

@@ -1,0 +1,113 @@
+"""What a broker promises: transport and wake-up, never the truth.
+
+In: bodies to publish. Out: deliveries, at least once, first in first out per agent. Losing or
+doubling any message is harmless, since the journal has it. `tests/contract` holds every
+implementation to this.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message for an agent's queue."""
+
+    agent: str
+    body: bytes
+    message_id: str
+    """The same for every publish of one hop."""
+    run_id: str
+    headers: dict[str, str] = field(default_factory=dict)
+    """`traceparent`, `tracestate`, `baton-schema`, `baton-run`, `baton-seq`, `baton-from`, …"""
+
+
+class Delivery(Protocol):
+    """One message that was delivered and is not settled yet."""
+
+    @property
+    def body(self) -> bytes:
+        """The bytes that were published."""
+        ...
+
+    @property
+    def message_id(self) -> str:
+        """The id it was published under."""
+        ...
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers it was published with."""
+        ...
+
+    @property
+    def is_redelivered(self) -> bool:
+        """True where it may have been delivered before."""
+        ...
+
+    def ack(self) -> None:
+        """Settle it; harmless when repeated, or when its connection is gone."""
+        ...
+
+
+class Consumer(Protocol):
+    """A subscription to an agent's queue."""
+
+    async def cancel(self) -> None:
+        """Get no more deliveries; those that are not acked go back to the queue."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Something happened to a run; may be lost."""
+
+    run_id: str
+    kind: str
+    """`ended` or `waiting`."""
+
+
+class Broker(Protocol):
+    """Carries envelopes to agents."""
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            BrokerUnavailableError: It cannot be reached.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Cancel every consumer and disconnect."""
+        ...
+
+    async def publish(self, message: Outgoing, *, timeout_s: float = 5.0) -> None:
+        """Publish and return once the broker has it.
+
+        Args:
+            message: To one agent's queue.
+            timeout_s: Seconds to wait for the broker's word, > 0.
+
+        Raises:
+            UnroutableError: There is no queue for that agent.
+            BrokerUnavailableError: No word in time: it may have arrived or not.
+        """
+        ...
+
+    async def consume(self, agent: str, on_delivery: Callable[[Delivery], None], *, prefetch: int) -> Consumer:
+        """Have `on_delivery` called for each message, at most `prefetch` of them not acked.
+
+        Raises:
+            UnroutableError: There is no queue for that agent.
+        """
+        ...
+
+    def hint(self, hint: Hint) -> None:
+        """Tell whoever listens; no promise that it arrives."""
+        ...
+
+    def listen(self, on_hint: Callable[[Hint], None]) -> Callable[[], None]:
+        """Have `on_hint` called for each hint; the function returned ends that."""
+        ...

@@ -1,0 +1,255 @@
+"""Sending requests and getting results: from a program, in this process or another.
+
+In: text and facts. Out: a `Run` to wait for. Works on the journal alone; with a broker beside it
+(in the process that serves) runs start and end without waiting for a poll.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Literal, Self
+
+from baton import ids
+from baton.broker.contract import Broker, Hint
+from baton.config import Settings
+from baton.errors import ConfigError, ResultTimeoutError
+from baton.hop.publishing import publish
+from baton.journal.contract import Journal
+from baton.journal.records import Accept, PendingHop, Replied, Reply
+from baton.journal.sqlite.journal import SqliteJournal
+from baton.journal.views import EventView
+from baton.request import Request, Result
+
+LOOK_S = 0.1
+"""How often a client without a broker looks into the journal, in seconds."""
+LOOK_WITH_HINTS_S = 2.0
+"""The same where hints tell it; they may be lost."""
+
+
+def open_journal(url: str) -> SqliteJournal:
+    """Return the journal that `url` names, not yet started.
+
+    Raises:
+        ConfigError: The scheme is not one that this build can use.
+    """
+    if url.startswith("sqlite:///"):
+        return SqliteJournal(url[len("sqlite:///") :])
+    raise ConfigError(f"BATON_JOURNAL_URL {url.partition(':')[0]!r}: this build has the sqlite:/// journal only")
+
+
+class Client:
+    """Sends requests, replies and cancels.
+
+    Args:
+        journal: A started journal.
+        broker: The broker of this process; None: whoever serves the journal finds new runs there.
+        settings: Tenant and limits.
+    """
+
+    def __init__(self, journal: Journal, *, broker: Broker | None = None, settings: Settings | None = None) -> None:
+        self.journal = journal
+        self._broker = broker
+        self._settings = settings or Settings()
+        self._waiting: dict[str, asyncio.Event] = {}
+        self._stop_listening = broker.listen(self._on_hint) if broker else lambda: None
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def from_env(cls, environ: Mapping[str, str] | None = None) -> AsyncIterator[Self]:
+        """Open the journal that the environment names, and close it at the end.
+
+        Raises:
+            ConfigError: The settings are wrong; tells all of it.
+        """
+        settings = Settings.from_env(os.environ if environ is None else environ)
+        journal = open_journal(settings.journal_url)
+        await journal.start(serves=False)
+        try:
+            yield cls(journal, settings=settings)
+        finally:
+            await journal.close()
+
+    async def send(
+        self,
+        text: str,
+        *,
+        facts: Mapping[str, Any] | None = None,
+        to: str | None = None,
+        conversation_id: str | None = None,
+        deadline_s: float | None = None,
+        max_hops: int | None = None,
+        idempotency_key: str | None = None,
+        batch: str | None = None,
+        traceparent: str | None = None,
+    ) -> "Run":
+        """Record a request and return its run; what is accepted is not lost any more.
+
+        Args:
+            text: What is wanted; 1 byte to 256 KiB.
+            facts: JSON values that the agents should know; 64 KiB in all.
+            to: An agent to send it to without classifying.
+            conversation_id: The dialogue it belongs to. Where a run of it waits for its user,
+                this text is the reply, and that run is returned.
+            deadline_s: Seconds the run may take, > 0.
+            max_hops: Most hops it may take; None: `BATON_MAX_HOPS`.
+            idempotency_key: Sending again under the same key returns the same run.
+            batch: Groups runs for `baton runs --batch`.
+            traceparent: W3C trace context of the caller.
+
+        Raises:
+            RequestError: The request is not taken; says which field, what was seen, what is allowed.
+            JournalUnavailableError: Nothing was recorded.
+        """
+        given = {
+            "conversation_id": conversation_id,
+            "facts": None if facts is None else dict(facts),
+            "to": to,
+            "deadline_s": deadline_s,
+            "max_hops": max_hops,
+        }
+        fields = {name: value for name, value in given.items() if value is not None}
+        request = Request.of({"text": text, **fields})
+        accepted = await self.journal.accept(
+            Accept(
+                run_id=ids.new_run_id(),
+                tenant=self._settings.tenant,
+                request=request,
+                key=idempotency_key,
+                traceparent=traceparent,
+                batch=batch,
+                max_hops=self._settings.max_hops,
+            )
+        )
+        await self._publish(accepted.publish)
+        return Run(self, accepted.run_id, accepted.conversation_id, is_new=accepted.is_new)
+
+    async def reply(
+        self,
+        run_id: str,
+        text: str | None = None,
+        *,
+        decision: Literal["approve", "reject"] | None = None,
+        handoff: str | None = None,
+        reason: str = "",
+        by: str = "user",
+        wait_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Replied:
+        """Answer what a run waits for; the first answer counts.
+
+        Raises:
+            NotFoundError: There is no such run or wait.
+            NotWaitingError: It is answered or over already.
+            RequestError: This kind of wait does not take such a reply.
+        """
+        reply = Reply(
+            run_id,
+            wait_id,
+            text,
+            decision,
+            handoff,
+            reason,
+            by,
+            key=idempotency_key,
+            tenant=self._settings.tenant,
+        )
+        return await self._told(await self.journal.reply(reply))
+
+    async def cancel(self, run_id: str, *, by: str = "user", reason: str = "") -> Replied:
+        """End a run; one that an agent works on ends at its next write.
+
+        Raises:
+            NotFoundError: There is no such run.
+        """
+        return await self._told(await self.journal.cancel(run_id, by=by, reason=reason))
+
+    async def result(self, run_id: str, *, timeout_s: float = 30.0, through_waits: bool = False) -> Result:
+        """Return the run's result once it has ended, or, unless told otherwise, waits for somebody.
+
+        Args:
+            run_id: The run.
+            timeout_s: Seconds to wait, >= 0.
+            through_waits: True: go on waiting while the run waits for its user or a person.
+
+        Raises:
+            ResultTimeoutError: It did not end in time; it goes on.
+            NotFoundError: There is no such run.
+        """
+        told = self._waiting.setdefault(run_id, asyncio.Event())
+        look_s = LOOK_WITH_HINTS_S if self._broker else LOOK_S
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    told.clear()
+                    result = await self.journal.result(run_id)
+                    if result.has_ended or (result.status == "waiting" and not through_waits):
+                        return result
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(told.wait(), look_s)
+        except TimeoutError as error:
+            raise ResultTimeoutError(run_id, timeout_s) from error
+        finally:
+            self._waiting.pop(run_id, None)
+
+    async def events(self, run_id: str, *, after: int = 0) -> AsyncIterator[EventView]:
+        """Yield the run's events as they are written, until it has ended."""
+        while True:
+            has_ended = (await self.journal.run(run_id)).ended_at is not None
+            for event in await self.journal.events(run_id, after=after):
+                after = event.number
+                yield event
+            if has_ended:
+                return
+            await asyncio.sleep(LOOK_S)
+
+    def close(self) -> None:
+        """Stop listening for hints; the journal stays open."""
+        self._stop_listening()
+
+    async def _told(self, replied: Replied) -> Replied:
+        await self._publish(replied.publish)
+        for run_id in replied.ended:
+            if self._broker is not None:
+                self._broker.hint(Hint(run_id, "ended"))
+        return replied
+
+    async def _publish(self, pending: tuple[PendingHop, ...]) -> None:
+        for hop in pending if self._broker else ():
+            assert self._broker is not None
+            await publish(self._broker, hop)
+
+    def _on_hint(self, hint: Hint) -> None:
+        if (told := self._waiting.get(hint.run_id)) is not None:
+            told.set()
+
+
+class Run:
+    """A run that was sent."""
+
+    def __init__(self, client: Client, run_id: str, conversation_id: str, *, is_new: bool = True) -> None:
+        self._client = client
+        self.run_id = run_id
+        self.conversation_id = conversation_id
+        self.is_new = is_new
+        """False: its idempotency key was known, and this is the run of the first time."""
+
+    async def result(self, *, timeout_s: float = 30.0, through_waits: bool = False) -> Result:
+        """Return how it ended, or what it waits for. See `Client.result`.
+
+        Raises:
+            ResultTimeoutError: It did not end in time; it goes on.
+        """
+        return await self._client.result(self.run_id, timeout_s=timeout_s, through_waits=through_waits)
+
+    async def reply(self, text: str | None = None, **answer: Any) -> Replied:
+        """Answer what it waits for. See `Client.reply`."""
+        return await self._client.reply(self.run_id, text, **answer)
+
+    async def cancel(self, reason: str = "") -> Replied:
+        """End it. See `Client.cancel`."""
+        return await self._client.cancel(self.run_id, reason=reason)
+
+    def events(self) -> AsyncIterator[EventView]:
+        """Yield its events until it has ended."""
+        return self._client.events(self.run_id)

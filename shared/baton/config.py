@@ -1,0 +1,106 @@
+"""Settings: environment variables, all read and checked at start, all mistakes told at once.
+
+In: the environment. Out: one frozen `Settings`; nothing else in the library reads variables,
+but for OpenTelemetry's own and the fail points.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from baton.errors import ConfigError
+
+PREFIX = "BATON_"
+_SECRET = re.compile(r"(?<=://)([^:/@]*):[^@/]*@")
+_BROKERS = ("memory://", "amqp://", "amqps://")
+_JOURNALS = ("sqlite:///", "postgresql://")
+
+
+class Settings(BaseModel):
+    """Everything that can be set; the variable is `BATON_` and the field's name in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    broker_url: str = "memory://"
+    """What carries envelopes: `memory://`, `amqp://…`, `amqps://…`."""
+    journal_url: str = "sqlite:///.baton/journal.db"
+    """The durable record: `sqlite:///path`, `postgresql://…`."""
+    concurrency: int = Field(default=16, ge=1, le=1000)
+    """Hops that one agent works on at a time in one process; an agent's own setting wins."""
+    lease_s: float = Field(default=30.0, ge=0.5, le=3600)
+    """Seconds a hop stays with a worker that has not been heard of; renewed every third."""
+    grace_s: float = Field(default=25.0, ge=0, le=3600)
+    """Seconds that running hops get to finish after SIGTERM."""
+    poll_s: float = Field(default=1.0, ge=0.05, le=60)
+    """Seconds between two looks into the journal, jittered by a fifth."""
+    sticky_s: float = Field(default=3600.0, ge=0)
+    """Seconds for which a follow-up goes to the agent that answered last."""
+    max_hops: int = Field(default=16, ge=1, le=1000)
+    """Hops a run may take unless its request says otherwise; replies and waits do not count."""
+    retry_base_s: float = Field(default=2.0, gt=0, le=300)
+    """First backoff: a retry waits a random time up to `base * 2^(attempt-1)`, at most 5 min."""
+    tenant: str = Field(default="default", min_length=1, max_length=100)
+    """Whose requests the embedded client and the command line send."""
+    log_level: str = Field(default="WARNING", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    """What is logged to standard error: DEBUG, INFO, WARNING or ERROR."""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Return the settings in `environ`.
+
+        Raises:
+            ConfigError: Lists every variable that is unknown or out of range, at once.
+        """
+        problems: list[str] = []
+        given = {
+            name[len(PREFIX) :].lower(): value
+            for name, value in environ.items()
+            if name.startswith(PREFIX) and name not in _NOT_SETTINGS and not name.startswith(_TEST_PREFIX)
+        }
+        for name in sorted(given.keys() - cls.model_fields.keys()):
+            problems.append(f"{PREFIX}{name.upper()} is no setting; see `baton config`")
+        known = {name: value for name, value in given.items() if name in cls.model_fields}
+        try:
+            settings = cls.model_validate(known)
+        except ValidationError as error:
+            problems += [_told(one["loc"], one["input"], one["msg"]) for one in error.errors(include_url=False)]
+            raise ConfigError(problems) from error
+        problems += _url_problems(settings)
+        if problems:
+            raise ConfigError(problems)
+        return settings
+
+    def shown(self) -> dict[str, str]:
+        """Return every variable with its effective value, passwords masked."""
+        return {PREFIX + name.upper(): masked(str(value)) for name, value in self.model_dump().items()}
+
+    @property
+    def is_embedded(self) -> bool:
+        """True where everything runs in one process: nothing to install or start."""
+        return self.broker_url.startswith("memory://")
+
+
+_NOT_SETTINGS = frozenset({"BATON_TESTING", "BATON_FAIL_AT"})
+_TEST_PREFIX = "BATON_TEST_"
+
+
+def masked(url: str) -> str:
+    """Return `url` with its password as `***`."""
+    return _SECRET.sub(r"\1:***@", url)
+
+
+def _told(loc: tuple[int | str, ...], value: object, message: str) -> str:
+    return f"{PREFIX}{str(loc[0]).upper()} is {value!r}: {message}"
+
+
+def _url_problems(settings: Settings) -> list[str]:
+    return [
+        _told((name,), masked(value), f"allowed are {', '.join(scheme + '…' for scheme in allowed)}")
+        for name, value, allowed in (
+            ("broker_url", settings.broker_url, _BROKERS),
+            ("journal_url", settings.journal_url, _JOURNALS),
+        )
+        if not value.startswith(allowed)
+    ]

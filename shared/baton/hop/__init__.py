@@ -1,0 +1,1 @@
+"""One hop: deliver, claim, take the turn with its steps, finish, publish, ack."""

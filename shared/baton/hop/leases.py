@@ -1,0 +1,114 @@
+"""Leases of this process: renewed in one go, and what to do when one is lost.
+
+In: hops that begin and end. Out: renewals every third of a lease; hops cancelled whose lease was
+lost or whose run has to stop.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Iterator
+
+from baton.broker.contract import Delivery
+from baton.errors import JournalError
+from baton.hop.steps import LeaseLost
+from baton.journal.contract import Journal
+from baton.journal.records import Lease
+
+logger = logging.getLogger("baton")
+
+ACK_AFTER_S = 600.0
+"""A delivery is held no longer than this; then its hop goes on under the lease alone."""
+
+
+class Held:
+    """A lease in use, and the task that works under it."""
+
+    __slots__ = ("_lease_s", "delivery", "held_since", "is_lost", "is_stopped", "lease", "renewed_at", "task")
+
+    def __init__(self, lease: Lease, task: "asyncio.Task[None]", delivery: Delivery | None, lease_s: float) -> None:
+        self.lease = lease
+        self.task = task
+        self.delivery = delivery
+        self.held_since = self.renewed_at = time.monotonic()
+        self.is_lost = False
+        """True once another worker may have the hop."""
+        self.is_stopped = False
+        """True once the run was cancelled or passed its deadline."""
+        self._lease_s = lease_s
+
+    def may_start_step(self) -> None:
+        """Let a step start only while the lease certainly holds.
+
+        Two thirds of a lease after the last renewal a step could still be running when another
+        worker gets the hop; measured by this process's monotonic clock.
+
+        Raises:
+            LeaseLost: It may not start.
+        """
+        if self.is_lost or time.monotonic() - self.renewed_at > self._lease_s * 2 / 3:
+            raise LeaseLost
+
+    def is_over(self) -> bool:
+        """Return True when the lease has run out by this process's clock."""
+        return self.is_lost or time.monotonic() - self.renewed_at > self._lease_s
+
+
+class Leases:
+    """Every lease that this process holds.
+
+    Args:
+        journal: Where they are renewed.
+        lease_s: How long one lasts, in seconds.
+    """
+
+    def __init__(self, journal: Journal, lease_s: float) -> None:
+        self._journal = journal
+        self._lease_s = lease_s
+        self._held: dict[Lease, Held] = {}
+
+    @property
+    def busy(self) -> frozenset[tuple[str, int]]:
+        """The hops that this process works on."""
+        return frozenset((lease.run_id, lease.seq) for lease in self._held)
+
+    @contextlib.contextmanager
+    def hold(self, lease: Lease, task: "asyncio.Task[None]", delivery: Delivery | None) -> Iterator[Held]:
+        """Renew `lease` for as long as the block runs; a delivery that takes too long is acked."""
+        held = Held(lease, task, delivery, self._lease_s)
+        self._held[lease] = held
+        try:
+            yield held
+        finally:
+            del self._held[lease]
+
+    async def keep(self) -> None:
+        """Renew every third of a lease, for ever."""
+        while True:
+            await asyncio.sleep(self._lease_s / 3)
+            try:
+                await self.renew()
+            except JournalError as error:
+                logger.warning("leases not renewed: %s", error)
+
+    async def renew(self) -> None:
+        """Renew all leases once, and cancel the work under those that are lost or have to stop."""
+        asked = {lease: held for lease, held in self._held.items() if not held.is_lost}
+        if not asked:
+            return
+        began = time.monotonic()
+        renewed = await self._journal.renew(list(asked), self._lease_s)
+        for lease, held in asked.items():
+            if lease not in self._held:
+                continue
+            if lease not in renewed.held:
+                held.is_lost = True
+                held.task.cancel()
+            else:
+                held.renewed_at = began
+                if held.delivery is not None and began - held.held_since > ACK_AFTER_S:
+                    held.delivery.ack()
+                if lease.run_id in renewed.stop and not held.is_stopped:
+                    held.is_stopped = True
+                    held.task.cancel()

@@ -1,0 +1,43 @@
+"""Publishing a hop: the wake-up for its agent, with the context where it is small enough.
+
+In: a hop that became pending. Out: a message on its agent's queue, or nothing, which harms nothing.
+"""
+
+import logging
+
+from baton import envelope, ids
+from baton.broker.contract import Broker, Outgoing
+from baton.errors import BrokerError
+from baton.journal.records import PendingHop
+
+logger = logging.getLogger("baton")
+
+
+async def publish(broker: Broker, hop: PendingHop, body: bytes | None = None) -> None:
+    """Publish a hop that became pending. A failure is none: the hop stays pending, the poll finds it.
+
+    Args:
+        broker: Where to.
+        hop: Which.
+        body: Its envelope; None: only a reference, so that the receiver reads the journal.
+    """
+    headers = {
+        "baton-schema": envelope.SCHEMA,
+        "baton-run": hop.run_id,
+        "baton-seq": str(hop.seq),
+        "baton-tenant": hop.tenant,
+        "baton-from": hop.from_agent,
+    }
+    context = {"traceparent": hop.traceparent, "tracestate": hop.tracestate}
+    headers |= {name: value for name, value in context.items() if value is not None}
+    message = Outgoing(
+        hop.agent,
+        body or envelope.reference(hop.run_id, hop.seq, hop.agent),
+        ids.message_id(hop.run_id, hop.seq),
+        hop.run_id,
+        headers,
+    )
+    try:
+        await broker.publish(message)
+    except BrokerError as error:
+        logger.info("left to the poll: %s/%d: %s", hop.run_id, hop.seq, error)

@@ -1,0 +1,49 @@
+"""Notices an agent that blocks the event loop, while it does.
+
+In: a heartbeat from the loop. Out: a warning with the stack of the code that blocks it.
+"""
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+import traceback
+
+logger = logging.getLogger("baton")
+
+
+class Watchdog:
+    """Logs where the event loop is stuck when it has not turned for `limit_s` seconds."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._beat_at = time.monotonic()
+        self._over = threading.Event()
+        self._loop_thread = threading.get_ident()
+        self._thread = threading.Thread(target=self._watch, name="baton-watchdog", daemon=True)
+
+    async def run(self) -> None:
+        """Beat until cancelled."""
+        self._thread.start()
+        try:
+            while True:
+                self._beat_at = time.monotonic()
+                await asyncio.sleep(self._limit_s / 4)
+        finally:
+            self._over.set()
+
+    def _watch(self) -> None:
+        told_at = 0.0
+        while not self._over.wait(self._limit_s / 4):
+            stuck_s = time.monotonic() - self._beat_at
+            if stuck_s > self._limit_s and told_at != self._beat_at:
+                told_at = self._beat_at
+                frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001  # the documented way to see another thread
+                stack = "".join(traceback.format_stack(frame)) if frame else "unknown"
+                logger.warning(
+                    "the event loop has been blocked for %.1f s, over a third of a lease; "
+                    "blocking calls belong in `def` steps or asyncio.to_thread:\n%s",
+                    stuck_s,
+                    stack,
+                )

@@ -1,0 +1,335 @@
+"""The hop loop: deliver, claim, take the turn, finish, publish, ack. It decides nothing.
+
+In: deliveries of one name's queue, and what the poll finds in the journal. Out: finished hops and
+the envelopes that follow from them. The decisions are in `protocol`.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from baton import envelope as wire
+from baton import failpoints, ids
+from baton.broker.contract import Broker, Consumer, Delivery, Hint
+from baton.config import Settings
+from baton.envelope import Envelope, HopName
+from baton.errors import (
+    BrokerError,
+    EnvelopeError,
+    EnvelopeVersionError,
+    JournalError,
+    JournalUnavailableError,
+)
+from baton.hop.leases import Held, Leases
+from baton.hop.publishing import publish
+from baton.hop.steps import LeaseLost, Suspended
+from baton.hop.taking import TurnTaker
+from baton.journal.contract import Journal
+from baton.journal.records import Claim, ClaimCommand, Finished, PollCommand
+from baton.outcome import Handoff
+from baton.protocol import guards, poll, retry, settle
+from baton.protocol.moving import HopContext
+from baton.protocol.route import Routed
+from baton.protocol.settle import Settled
+
+logger = logging.getLogger("baton")
+
+SCHEMA_DELAY_S = 30.0
+"""How long a hop of an unknown newer schema is left alone, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every worker of a process shares."""
+
+    journal: Journal
+    broker: Broker
+    leases: Leases
+    settings: Settings
+    graph: Callable[[], guards.Graph]
+    owner: str
+
+
+class Worker:
+    """Works on the hops of one name in this process.
+
+    Args:
+        name: An agent's name, or `router`.
+        taker: Takes its turns.
+        shared: What the process's workers share.
+        slots: Hops at a time, >= 1.
+    """
+
+    def __init__(self, name: str, taker: TurnTaker, shared: Surroundings, *, slots: int) -> None:
+        self.name = name
+        self._taker = taker
+        self._shared = shared
+        self._slots = slots
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._busy: set[tuple[str, int]] = set()
+        self._consumer: Consumer | None = None
+        self._poller: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._takes_all = True
+        self._is_stopping = False
+        self._free_since: float | None = time.time()
+        self._delivered_at: float | None = None
+        self._latest_pending_since: float | None = None
+
+    async def start(self) -> None:
+        """Consume the queue and poll the journal."""
+        with contextlib.suppress(BrokerError):
+            self._consumer = await self._shared.broker.consume(self.name, self._on_delivery, prefetch=self._slots)
+        self._poller = asyncio.create_task(self._poll_for_ever())
+
+    def wake(self) -> None:
+        """Look into the journal now: another process wrote."""
+        self._takes_all = True
+        self._wake.set()
+
+    async def stop(self, grace_s: float) -> None:
+        """Take no more hops, let running ones finish for `grace_s` seconds, hand back the rest."""
+        self._is_stopping = True
+        if self._poller is not None:
+            self._poller.cancel()
+            await asyncio.gather(self._poller, return_exceptions=True)
+        running = list(self._tasks)
+        if running and grace_s > 0:
+            await asyncio.wait(running, timeout=grace_s)
+        for task in list(self._tasks):
+            task.cancel("handed back")
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._consumer is not None:
+            await self._consumer.cancel()
+
+    def _on_delivery(self, delivery: Delivery) -> None:
+        if not self._is_stopping:
+            failpoints.hit("hop.delivered")
+            self._delivered_at = time.time()
+            self._spawn(self._deliver(delivery))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        self._free_since = None if len(self._tasks) >= self._slots else self._free_since
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self._free_since is None and len(self._tasks) < self._slots:
+            self._free_since = time.time()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("hop of %s broke off; its lease runs out and it is tried again", self.name, exc_info=error)
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        """Work on a delivered hop; ack it in the end, whatever became of it."""
+        try:
+            name = HopName.of(delivery.headers, delivery.body)
+            if (name.run_id, name.seq) not in self._busy:
+                await self._claim(name, delivery)
+        except EnvelopeVersionError as error:
+            logger.warning("left for a newer replica: %s", error)
+        except EnvelopeError as error:
+            await self._shared.journal.quarantine(self.name, delivery.body, str(error))
+        except JournalError as error:
+            logger.warning("hop left to the poll: %s", error)
+        finally:
+            delivery.ack()
+            failpoints.hit("hop.acked")
+
+    async def _claim(self, name: HopName, delivery: Delivery) -> None:
+        self._busy.add((name.run_id, name.seq))
+        try:
+            claim = await self._shared.journal.claim(
+                ClaimCommand(
+                    name.run_id,
+                    name.seq,
+                    self.name,
+                    ids.new_id(),
+                    self._shared.owner,
+                    self._shared.settings.lease_s,
+                    self._taker.max_attempts,
+                    wire.sealed_digest(delivery.body),
+                )
+            )
+            if claim is not None:
+                seen = (self._latest_pending_since or 0.0, claim.pending_since)
+                self._latest_pending_since = max(seen)
+                await self._work(claim, delivery)
+        finally:
+            self._busy.discard((name.run_id, name.seq))
+
+    async def _work_polled(self, claim: Claim) -> None:
+        try:
+            await self._work(claim, None)
+        finally:
+            self._busy.discard((claim.lease.run_id, claim.lease.seq))
+
+    async def _work(self, claim: Claim, delivery: Delivery | None) -> None:
+        """Take the turn of a claimed hop and finish it."""
+        failpoints.hit("hop.claimed")
+        task = asyncio.current_task()
+        assert task is not None
+        with self._shared.leases.hold(claim.lease, task, delivery) as held:
+            try:
+                envelope = _envelope(claim, delivery)
+                settled = await self._settled(claim, envelope, held)
+                failpoints.hit("turn.returned")
+                await self._finish(settled, held)
+            except LeaseLost:
+                logger.warning("lost the lease of %s/%d; nothing written", claim.lease.run_id, claim.lease.seq)
+            except asyncio.CancelledError:
+                if held.is_lost:
+                    task.uncancel()
+                    return
+                if held.is_stopped:
+                    task.uncancel()
+                await asyncio.shield(self._finish(settle.hand_back(claim.lease), held))
+                if not held.is_stopped:
+                    raise
+
+    async def _settled(self, claim: Claim, envelope: Envelope, held: Held) -> Settled:
+        """Take the turn, and return what becomes of what it returned or raised."""
+        try:
+            if stopped := self._stray(envelope):
+                return settle.to_fallback(await self._context(claim, envelope), stopped)
+            taken = await self._taker.take(claim, envelope, held)
+            needs_log = isinstance(taken.outcome, Handoff | Routed)
+            context = await self._context(claim, envelope, needs_log=needs_log, has_new_steps=taken.has_new_steps)
+            return settle.settle(context, taken.outcome)
+        except Suspended as suspended:
+            return settle.suspend(await self._context(claim, envelope, needs_log=False), suspended.wait)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return await self._failed(claim, envelope, error)
+        except Exception as error:
+            logger.info("turn of %s raised", self.name, exc_info=error)
+            return await self._failed(claim, envelope, error)
+
+    async def _failed(self, claim: Claim, envelope: Envelope, error: BaseException) -> Settled:
+        delay_s = retry.backoff_s(claim.attempt, base_s=self._shared.settings.retry_base_s, chance=random.random())
+        return settle.settle_error(await self._context(claim, envelope), error, delay_s)
+
+    def _stray(self, envelope: Envelope) -> guards.Stopped | None:
+        """Refuse, at the receiver too, what the sender may not hand off."""
+        graph, sender = self._shared.graph(), envelope.from_agent
+        is_free = sender in (None, guards.ROUTER, guards.HUMAN) or self.name == graph.fallback
+        if envelope.kind != "handoff" or is_free or sender not in graph.cards:
+            return None
+        return guards.refused(graph, str(sender), self.name)
+
+    async def _context(
+        self, claim: Claim, envelope: Envelope, *, needs_log: bool = True, has_new_steps: bool = False
+    ) -> HopContext:
+        """Return what settling needs; only what hands the log on has to read it."""
+        deadline_at, log_length = claim.run.deadline_at, claim.run.log_length
+        log = envelope.messages
+        if needs_log and envelope.spans != ((0, log_length),):
+            log = await self._shared.journal.history(claim.run.tenant, envelope.conversation_id)
+        return HopContext(
+            envelope=envelope,
+            lease=claim.lease,
+            graph=self._shared.graph(),
+            facts=claim.run.facts,
+            log_length=log_length,
+            log=log,
+            attempt=claim.attempt,
+            max_attempts=self._taker.max_attempts,
+            has_new_steps=has_new_steps,
+            deadline_left_s=None if deadline_at is None else max(0.0, deadline_at - claim.now),
+            needs=self._taker.needs,
+        )
+
+    async def _finish(self, settled: Settled, held: Held) -> None:
+        finished = await self._written(settled, held)
+        if finished.outcome == "fenced":
+            logger.warning("fenced: %s/%d was finished elsewhere", held.lease.run_id, held.lease.seq)
+            return
+        for pending in finished.publish:
+            is_next = settled.body is not None and pending.run_id == held.lease.run_id
+            await publish(self._shared.broker, pending, settled.body if is_next else None)
+        failpoints.hit("hop.published")
+        for run_id in finished.ended:
+            self._shared.broker.hint(Hint(run_id, "ended"))
+
+    async def _written(self, settled: Settled, held: Held) -> Finished:
+        """Write the finish; while the journal cannot, keep the result as long as the lease holds."""
+        pause_s = 0.1
+        while True:
+            try:
+                return await self._shared.journal.finish(settled.finish)
+            except JournalUnavailableError:
+                if held.is_over():
+                    raise
+                await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
+                pause_s = min(2.0, pause_s * 2)
+
+    async def _poll_for_ever(self) -> None:
+        while True:
+            try:
+                found = await self._poll()
+            except JournalError as error:
+                logger.warning("poll of %s failed: %s", self.name, error)
+                found = 0
+            if found:
+                await self._slot_freed()
+                continue
+            self._wake.clear()
+            if self._takes_all:
+                continue
+            with contextlib.suppress(TimeoutError):
+                pause_s = self._shared.settings.poll_s * random.uniform(0.8, 1.2)
+                await asyncio.wait_for(self._wake.wait(), pause_s)
+
+    async def _poll(self) -> int:
+        """Claim what the broker will not deliver and work on it; return how many hops that was."""
+        now = time.time()
+        takes_all, self._takes_all = self._takes_all, False
+        missed_before = poll.missed_before(
+            now,
+            free_since=self._free_since,
+            delivered_at=self._delivered_at,
+            latest_pending_since=self._latest_pending_since,
+        )
+        limit = max(1, self._slots - len(self._tasks))
+        claims = await self._shared.journal.poll(
+            PollCommand(
+                self.name,
+                ids.new_id(),
+                self._shared.owner,
+                self._shared.settings.lease_s,
+                self._taker.max_attempts,
+                limit,
+                now + 1.0 if takes_all else missed_before,
+                frozenset(self._busy),
+            )
+        )
+        for claim in claims:
+            self._busy.add((claim.lease.run_id, claim.lease.seq))
+            self._spawn(self._work_polled(claim))
+        self._takes_all = self._takes_all or (takes_all and len(claims) == limit)
+        return len(claims)
+
+    async def _slot_freed(self) -> None:
+        """Wait until a hop can be taken again."""
+        while len(self._tasks) > self._slots:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.sleep(0)
+
+
+def _envelope(claim: Claim, delivery: Delivery | None) -> Envelope:
+    """Return the context: the body in hand where it is the row's, else what the journal gave."""
+    if claim.head is None and delivery is not None:
+        envelope = wire.decode(delivery.body)
+    else:
+        envelope = wire.restore(claim.head or b"", claim.text, claim.messages)
+    if envelope.kind == "reply":
+        return envelope.model_copy(update={"facts": claim.run.facts})
+    return envelope

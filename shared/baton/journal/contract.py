@@ -1,0 +1,172 @@
+"""What a journal promises: the durable record, and the queue of record.
+
+In: commands from the client and the hop loop. Out: what was written, read back after a crash as it
+was. Every method is one transaction; concurrent ones may share it. `tests/contract` holds every
+implementation to this.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from baton.card import Card
+from baton.envelope import Message
+from baton.journal.records import (
+    Accept,
+    Accepted,
+    Claim,
+    ClaimCommand,
+    Finish,
+    Finished,
+    Lease,
+    NewEvent,
+    PollCommand,
+    Renewed,
+    Replied,
+    Reply,
+    Step,
+    Sweep,
+)
+from baton.journal.views import AgentView, EventView, HopView, RunFilter, RunView, StepView, WaitView
+from baton.request import Result
+
+
+class Journal(Protocol):
+    """The truth about every run. Safe to call from many tasks of one event loop."""
+
+    async def start(self, *, serves: bool, team: str | None = None) -> None:
+        """Open the journal, and make sure that it can be used as asked.
+
+        Args:
+            serves: True for a process that will claim hops; running hops are then free at once
+                where no other process can be working on them.
+            team: The team's name; a journal belongs to one team.
+
+        Raises:
+            JournalBusyError: Another process serves it.
+            JournalVersionError: It is foreign, damaged, or newer than this library.
+            ConfigError: It belongs to another team.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Write what is under way and let go."""
+        ...
+
+    async def accept(self, command: Accept) -> Accepted:
+        """Record a request: as a run, as the reply its conversation waits for, or not again.
+
+        Raises:
+            IdempotencyConflictError: The key is known with another body.
+            JournalUnavailableError: Nothing was written.
+        """
+        ...
+
+    async def claim(self, command: ClaimCommand) -> Claim | None:
+        """Take the lease of a hop; None: it is over, taken, not due, or its run has ended."""
+        ...
+
+    async def poll(self, command: PollCommand) -> list[Claim]:
+        """Claim what the broker will not deliver: due retries, lost leases, missed hops."""
+        ...
+
+    async def renew(self, leases: Sequence[Lease], lease_s: float) -> Renewed:
+        """Prolong leases; those not in `held` are lost: write nothing more for them."""
+        ...
+
+    async def record(self, lease: Lease, step: Step) -> bool:
+        """Record a step or its intent, once; False: the lease is lost, nothing was written."""
+        ...
+
+    async def note(self, lease: Lease, event: NewEvent) -> None:
+        """Append an event to the run's timeline while the lease holds; else nothing."""
+        ...
+
+    async def finish(self, finish: Finish) -> Finished:
+        """Write the end of an attempt and what follows, all of it or nothing."""
+        ...
+
+    async def reply(self, reply: Reply) -> Replied:
+        """Answer a wait; the first answer counts.
+
+        Raises:
+            NotFoundError: There is no such run or wait.
+            NotWaitingError: The wait is over; says how it ended.
+            RequestError: This kind of wait does not take such a reply.
+        """
+        ...
+
+    async def cancel(self, run_id: str, *, by: str, reason: str = "") -> Replied:
+        """End a run, or, while an agent works on it, have it end at the agent's next write.
+
+        Raises:
+            NotFoundError: There is no such run.
+        """
+        ...
+
+    async def sweep(self) -> Sweep:
+        """End what is past its deadline; pass on conversations whose holder has ended."""
+        ...
+
+    async def register(self, card: Card, *, fallback: str | None = None) -> None:
+        """Write an agent's card, new or changed; `fallback` is its team's."""
+        ...
+
+    async def registry(self) -> tuple[dict[str, Card], str | None]:
+        """Return the registered cards by name, and the team's fallback."""
+        ...
+
+    async def history(self, tenant: str, conversation_id: str) -> tuple[Message, ...]:
+        """Return the whole log of a conversation."""
+        ...
+
+    async def quarantine(self, source: str, body: bytes, reason: str) -> None:
+        """Keep a message that nothing could be made of."""
+        ...
+
+    async def result(self, run_id: str) -> Result:
+        """Return how a run stands.
+
+        Raises:
+            NotFoundError: There is no such run.
+        """
+        ...
+
+    async def run(self, run_id: str) -> RunView:
+        """Return one run. `run_id` may be a unique beginning of 6 or more digits.
+
+        Raises:
+            NotFoundError: There is no such run, or several.
+        """
+        ...
+
+    async def runs(self, wanted: RunFilter) -> list[RunView]:
+        """Return runs, the newest last."""
+        ...
+
+    async def hops(self, run_id: str) -> list[HopView]:
+        """Return a run's hops in order."""
+        ...
+
+    async def steps(self, run_id: str) -> list[StepView]:
+        """Return a run's recorded steps in order."""
+        ...
+
+    async def waits(self, run_id: str) -> list[WaitView]:
+        """Return a run's waits in order."""
+        ...
+
+    async def events(self, run_id: str, *, after: int = 0) -> list[EventView]:
+        """Return a run's events with a number above `after`, in order."""
+        ...
+
+    async def agents(self) -> list[AgentView]:
+        """Return the registered agents with what waits for them."""
+        ...
+
+    async def prune(self, *, older_than_s: float, is_dry: bool) -> int:
+        """Delete runs that ended so long ago, their keys kept; return how many (would) go."""
+        ...
+
+    async def changed(self) -> bool:
+        """True where another process wrote since the last call."""
+        ...

@@ -1,0 +1,1 @@
+"""The embedded journal: one SQLite file, WAL, one writer thread, group commit."""

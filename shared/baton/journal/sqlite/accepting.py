@@ -1,0 +1,147 @@
+"""Requests come in: each becomes a run, the reply its conversation waits for, or nothing new.
+
+In: an `Accept`. Out: the run with its hop 0, or the wait answered; and the key under which a
+repetition is recognised, in the same transaction.
+"""
+
+from typing import Any
+
+from baton import codec
+from baton.errors import FactsError, IdempotencyConflictError, RequestError
+from baton.journal.records import Accept, Accepted, NewEvent, Reply
+from baton.journal.sqlite import conversation, rows, waits
+from baton.journal.sqlite.writer import Transaction
+
+
+def accept(tx: Transaction, command: Accept) -> Accepted:
+    """Record a request once. Idempotent by its key, and by its run id.
+
+    Raises:
+        IdempotencyConflictError: The key is known with another body.
+    """
+    conversation_id = command.request.conversation_id or command.run_id
+    body_hash = codec.fingerprint(command.request.model_dump())
+    if known := _known(tx, command, body_hash):
+        return known
+    wait = tx.one(
+        "SELECT waits.* FROM runs JOIN waits USING (run_id) WHERE runs.tenant = ? AND runs.conversation_id = ? "
+        "AND runs.status = 'waiting' AND waits.status = 'waiting' AND waits.kind = 'user' LIMIT 1",
+        command.tenant,
+        conversation_id,
+    )
+    if wait is not None:
+        return _as_reply(tx, command, wait, conversation_id, body_hash)
+    _insert(tx, command, conversation_id)
+    _remember(tx, command, body_hash, "run", command.run_id, None)
+    published = conversation.give(tx, command.tenant, conversation_id)
+    return Accepted(command.run_id, conversation_id, "run", True, tuple(published))
+
+
+def _known(tx: Transaction, command: Accept, body_hash: str) -> Accepted | None:
+    if command.key is not None:
+        row = tx.one("SELECT * FROM accepted WHERE tenant = ? AND key = ?", command.tenant, command.key)
+        if row is not None and row["body_hash"] != body_hash:
+            raise IdempotencyConflictError(command.key)
+        if row is None:
+            return None
+        run_id, took = row["run_id"], row["took"]
+    else:
+        run_id, took = command.run_id, "run"
+    run = tx.one("SELECT conversation_id FROM runs WHERE run_id = ?", run_id)
+    if run is None:
+        return Accepted(run_id, "", took, is_new=False) if command.key is not None else None
+    _add_address(tx, command, run_id)
+    return Accepted(run_id, run["conversation_id"], took, is_new=False)
+
+
+def _as_reply(tx: Transaction, command: Accept, wait: Any, conversation_id: str, body_hash: str) -> Accepted:
+    if command.request.facts:
+        row = tx.one(
+            "SELECT facts FROM conversations WHERE tenant = ? AND conversation_id = ?",
+            command.tenant,
+            conversation_id,
+        )
+        try:
+            facts = codec.merge_facts(codec.decode(row["facts"]), command.request.facts)
+        except FactsError as error:
+            raise RequestError(str(error), code="bad_facts", field="facts") from error
+        tx.run(
+            "UPDATE conversations SET facts = ? WHERE tenant = ? AND conversation_id = ?",
+            codec.encode(facts),
+            command.tenant,
+            conversation_id,
+        )
+    reply = Reply(wait["run_id"], wait["wait_id"], command.request.text, by="user", tenant=command.tenant)
+    replied = waits.answer(tx, reply)
+    _remember(tx, command, body_hash, "reply", wait["run_id"], wait["wait_id"])
+    _add_address(tx, command, wait["run_id"])
+    return Accepted(wait["run_id"], conversation_id, "reply", True, replied.publish)
+
+
+def _insert(tx: Transaction, command: Accept, conversation_id: str) -> None:
+    """Insert the run, its hop 0 blocked until it has the conversation."""
+    request = command.request
+    position = tx.one(
+        "INSERT INTO conversations (tenant, conversation_id, facts, next_position) VALUES (?, ?, '{}', 1) "
+        "ON CONFLICT DO UPDATE SET next_position = next_position + 1 RETURNING next_position - 1",
+        command.tenant,
+        conversation_id,
+    )[0]
+    deadline_s = request.deadline_s or command.default_deadline_s
+    tx.run(
+        "INSERT INTO runs (run_id, tenant, conversation_id, position, status, request, blocked_text, max_hops, "
+        "deadline_at, batch, redrive_of, root_run_id, trace_id, traceparent, tracestate, accepted_at) "
+        "VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        command.run_id,
+        command.tenant,
+        conversation_id,
+        position,
+        codec.encode(request.model_dump(exclude={"text"}, exclude_none=True)),
+        request.text,
+        request.max_hops or command.max_hops,
+        None if deadline_s is None else tx.now + deadline_s,
+        command.batch,
+        command.redrive_of,
+        command.run_id,
+        command.run_id,
+        command.traceparent,
+        command.tracestate,
+        tx.now,
+    )
+    tx.run(
+        "INSERT INTO hops (run_id, seq, agent, kind, status, pending_since, head, digest) "
+        "VALUES (?, 0, 'router', 'route', 'blocked', ?, '', '')",
+        command.run_id,
+        tx.now,
+    )
+    rows.add_events(tx, command.run_id, [NewEvent("accepted", 0, {"position": position})])
+    _add_address(tx, command, command.run_id)
+
+
+def _remember(tx: Transaction, command: Accept, body_hash: str, took: str, run_id: str, wait_id: str | None) -> None:
+    if command.key is not None:
+        tx.run(
+            "INSERT INTO accepted VALUES (?, ?, ?, ?, ?, ?, ?)",
+            command.tenant,
+            command.key,
+            body_hash,
+            took,
+            run_id,
+            wait_id,
+            tx.now,
+        )
+
+
+def _add_address(tx: Transaction, command: Accept, run_id: str) -> None:
+    """Add where the result goes; one that comes after the end is answered at once."""
+    if command.reply_to is None:
+        return
+    added = tx.run(
+        "INSERT OR IGNORE INTO addresses VALUES (?, ?, ?)",
+        run_id,
+        command.reply_to,
+        command.correlation_id or "",
+    )
+    ended = tx.one(f"SELECT 1 FROM runs WHERE run_id = ? AND status NOT IN {rows.OPEN}", run_id)
+    if added and ended:
+        rows.deliver(tx, run_id, None)

@@ -1,0 +1,260 @@
+"""Leases: who may write for a hop, for how long, and how a lost one is found.
+
+In: claims by the hop loop, polls and renewals. Out: a `Claim` with all that the hop needs; steps
+recorded under its token.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from baton import codec
+from baton.envelope import Message, decode
+from baton.journal.records import (
+    Claim,
+    ClaimCommand,
+    Lease,
+    NewEvent,
+    PollCommand,
+    Renewed,
+    RunEnd,
+    RunState,
+    Step,
+)
+from baton.journal.sqlite import conversation, finishing, rows
+from baton.journal.sqlite.writer import Transaction
+from baton.protocol import retry, transfer
+from baton.request import Failure
+
+
+def claim(tx: Transaction, command: ClaimCommand) -> Claim | None:
+    """Take a hop whose time has come. Idempotent by `claim_id`: a claim is mine if the row holds it."""
+    hop = _take(tx, command)
+    if hop is None:
+        hop = tx.one(
+            "SELECT * FROM hops WHERE run_id = ? AND seq = ? AND claim_id = ? AND status = 'running'",
+            command.run_id,
+            command.seq,
+            command.claim_id,
+        )
+    if hop is None:
+        return None
+    if hop["attempt"] > command.max_attempts:
+        _exhaust(tx, hop)
+        return None
+    run = tx.one(
+        "SELECT runs.*, active_agent, active_at, facts, log_length FROM runs "
+        "JOIN conversations USING (tenant, conversation_id) WHERE run_id = ?",
+        hop["run_id"],
+    )
+    if run["stop"]:
+        finishing.end_stopped(tx, run, hop["seq"], run["stop"])
+        return None
+    return _claimed(tx, run, hop, command.digest)
+
+
+def poll(tx: Transaction, command: PollCommand) -> list[Claim]:
+    """Claim due retries, hand-backs and lost leases by due time, then first attempts that were missed."""
+    due = tx.all(
+        "SELECT run_id, seq FROM hops WHERE agent = ? AND due_at <= ? AND status IN ('pending', 'running') "
+        "AND (awaits_poll OR status = 'running' OR pending_since < ?) "
+        "ORDER BY awaits_poll OR status = 'running' DESC, due_at LIMIT ?",
+        command.agent,
+        tx.now,
+        command.missed_before if command.missed_before is not None else -1.0,
+        command.limit + len(command.busy),
+    )
+    free = [(row["run_id"], row["seq"]) for row in due if (row["run_id"], row["seq"]) not in command.busy]
+    claims = []
+    for run_id, seq in free[: command.limit]:
+        wish = ClaimCommand(
+            run_id,
+            seq,
+            command.agent,
+            f"{command.claim_id}:{run_id}:{seq}",
+            command.owner,
+            command.lease_s,
+            command.max_attempts,
+        )
+        if (claimed := claim(tx, wish)) is not None:
+            claims.append(claimed)
+    return claims
+
+
+def renew(tx: Transaction, leases: Sequence[Lease], lease_s: float) -> Renewed:
+    """Prolong what still holds its token, and name the runs that have to stop."""
+    held, stop = set(), set()
+    for lease in leases:
+        row = tx.one(
+            f"UPDATE hops SET due_at = ? WHERE run_id = ? AND seq = ? AND token = ? AND status = 'running' "
+            f"AND EXISTS (SELECT 1 FROM runs WHERE runs.run_id = hops.run_id AND runs.status IN {rows.OPEN}) "
+            "RETURNING (SELECT stop FROM runs WHERE runs.run_id = hops.run_id)",
+            tx.now + lease_s,
+            lease.run_id,
+            lease.seq,
+            lease.token,
+        )
+        if row is not None:
+            held.add(lease)
+            if row[0]:
+                stop.add(lease.run_id)
+    return Renewed(frozenset(held), frozenset(stop))
+
+
+def record(tx: Transaction, lease: Lease, step: Step) -> bool:
+    """Record a step, guarded by the token and by the run being open and not stopped."""
+    if not _is_mine(tx, lease):
+        return False
+    rows.put_step(tx, lease.run_id, step, token=lease.token)
+    return True
+
+
+def note(tx: Transaction, lease: Lease, event: NewEvent) -> None:
+    """Append an event to the timeline, guarded like a step."""
+    if _is_mine(tx, lease):
+        rows.add_events(tx, lease.run_id, [event])
+
+
+def rearm(tx: Transaction) -> int:
+    """Free every running hop at once: the one process that could work on them is starting."""
+    return tx.run("UPDATE hops SET due_at = ? WHERE status = 'running'", tx.now)
+
+
+def read_messages(tx: Transaction, tenant: str, conversation_id: str, spans: transfer.Spans) -> tuple[Message, ...]:
+    """Return the messages at these positions."""
+    return tuple(
+        rows.as_message(row)
+        for first, last in spans
+        for row in tx.all(
+            "SELECT * FROM messages WHERE tenant = ? AND conversation_id = ? AND position >= ? AND position < ? "
+            "ORDER BY position",
+            tenant,
+            conversation_id,
+            first,
+            last,
+        )
+    )
+
+
+def _is_mine(tx: Transaction, lease: Lease) -> bool:
+    """Return True while the token holds and the run is open and not asked to stop."""
+    return (
+        tx.one(
+            f"SELECT 1 FROM hops JOIN runs USING (run_id) WHERE run_id = ? AND seq = ? AND token = ? "
+            f"AND hops.status = 'running' AND runs.status IN {rows.OPEN} AND stop IS NULL",
+            lease.run_id,
+            lease.seq,
+            lease.token,
+        )
+        is not None
+    )
+
+
+def _take(tx: Transaction, command: ClaimCommand) -> Any:
+    return tx.one(
+        "UPDATE hops SET status = 'running', token = token + 1, attempt = attempt + 1, claim_id = ?, owner = ?, "
+        "due_at = ?, started_at = ? WHERE run_id = ? AND seq = ? AND agent = ? AND due_at <= ? "
+        "AND status IN ('pending', 'running') AND claim_id IS NOT ? "
+        f"AND EXISTS (SELECT 1 FROM runs WHERE runs.run_id = hops.run_id AND runs.status IN {rows.OPEN}) "
+        "RETURNING *",
+        command.claim_id,
+        command.owner,
+        tx.now + command.lease_s,
+        tx.now,
+        command.run_id,
+        command.seq,
+        command.agent,
+        tx.now,
+        command.claim_id,
+    )
+
+
+def _claimed(tx: Transaction, run: Any, hop: Any, digest: str | None) -> Claim:
+    if run["status"] == "queued":
+        tx.run("UPDATE runs SET status = 'running' WHERE run_id = ?", hop["run_id"])
+    if hop["attempt"] > 1:
+        event = NewEvent("attempt", hop["seq"], {"agent": hop["agent"], "attempt": hop["attempt"]})
+        rows.add_events(tx, hop["run_id"], [event])
+    head, text = None, None
+    messages: tuple[Message, ...] = ()
+    if digest is None or digest != hop["digest"]:
+        head = hop["head"]
+        envelope = decode(head)
+        messages = read_messages(tx, run["tenant"], run["conversation_id"], envelope.spans)
+        text = _text(tx, run, envelope.text_position, messages)
+    steps = tx.all("SELECT * FROM steps WHERE run_id = ?", hop["run_id"]) if hop["seq"] else []
+    return Claim(
+        lease=Lease(hop["run_id"], hop["seq"], hop["token"]),
+        agent=hop["agent"],
+        attempt=hop["attempt"],
+        pending_since=hop["pending_since"],
+        run=_state(run, hop["kind"]),
+        now=tx.now,
+        head=head,
+        text=text,
+        messages=messages,
+        steps=tuple(map(as_step, steps)),
+        traceparent=run["traceparent"],
+        tracestate=run["tracestate"],
+    )
+
+
+def _state(run: Any, kind: str) -> RunState:
+    return RunState(
+        tenant=run["tenant"],
+        root_run_id=run["root_run_id"],
+        request=codec.decode(run["request"]) if kind == "route" else {},
+        deadline_at=run["deadline_at"],
+        active_agent=run["active_agent"],
+        active_at=run["active_at"],
+        facts=codec.decode(run["facts"]),
+        log_length=run["log_length"],
+    )
+
+
+def as_step(row: Any) -> Step:
+    """Return a row of `steps` as a record."""
+    return Step(
+        row["scope"],
+        row["key"],
+        row["status"],
+        row["input_sha"],
+        row["result"],
+        row["idempotency_key"],
+        row["effect"],
+        row["seq"],
+        row["attempt"],
+        row["started_at"],
+        row["ended_at"],
+    )
+
+
+def _text(tx: Transaction, run: Any, position: int, messages: tuple[Message, ...]) -> str | None:
+    """Return the request's text where it is not among the messages."""
+    if any(message.position == position for message in messages):
+        return None
+    row = tx.one(
+        "SELECT text FROM messages WHERE tenant = ? AND conversation_id = ? AND position = ?",
+        run["tenant"],
+        run["conversation_id"],
+        position,
+    )
+    return str(row[0])
+
+
+def _exhaust(tx: Transaction, hop: Any) -> None:
+    """End the run of a hop that has used its attempts, found at a claim: the process died in them."""
+    run = tx.one("SELECT * FROM runs WHERE run_id = ?", hop["run_id"])
+    last = Failure.model_validate_json(hop["error"]) if hop["error"] else None
+    failure = retry.exhausted(hop["agent"], hop["attempt"] - 1, last)
+    tx.run(
+        "UPDATE hops SET status = 'failed', attempt = attempt - 1, error = ?, ended_at = ? "
+        "WHERE run_id = ? AND seq = ?",
+        failure.model_dump_json().encode(),
+        tx.now,
+        hop["run_id"],
+        hop["seq"],
+    )
+    rows.end_run(tx, hop["run_id"], RunEnd("failed", hop["agent"], error=failure))
+    told = NewEvent("failed", hop["seq"], {"code": failure.code, "message": failure.message})
+    rows.add_events(tx, hop["run_id"], [told])
+    conversation.pass_on(tx, run)

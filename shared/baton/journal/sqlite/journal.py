@@ -1,0 +1,202 @@
+"""The embedded journal: the contract over one SQLite file.
+
+In: calls from the event loop. Out: operations for the writer and, beside it, the reader.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from baton.card import Card
+from baton.envelope import Message
+from baton.journal.records import (
+    Accept,
+    Accepted,
+    Claim,
+    ClaimCommand,
+    Finish,
+    Finished,
+    Lease,
+    NewEvent,
+    PollCommand,
+    Renewed,
+    Replied,
+    Reply,
+    Step,
+    Sweep,
+)
+from baton.journal.sqlite import accepting, claiming, files, finishing, pruning, reading, registry, waits
+from baton.journal.sqlite.reader import Reader
+from baton.journal.sqlite.writer import Transaction, Writer
+from baton.journal.views import AgentView, EventView, HopView, RunFilter, RunView, StepView, WaitView
+from baton.request import Result
+
+
+class SqliteJournal:
+    """A `Journal` in one SQLite file; one process serves it, others may send, reply and read.
+
+    Args:
+        path: The file; made with its directory if it is not there.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._lock = files.ServingLock(self.path)
+        self._writer: Writer | None = None
+        self._reader: Reader | None = None
+        self._data_version = -1
+
+    async def start(self, *, serves: bool, team: str | None = None) -> None:
+        """Open the file. See `Journal.start`."""
+        await asyncio.to_thread(files.prepare, self.path)
+        if serves:
+            self._lock.take()
+        self._writer = Writer(files.connect(self.path))
+        self._reader = Reader(files.connect(self.path, busy_s=files.BUSY_S))
+        try:
+            if team is not None:
+                await self.writer.do(lambda tx: registry.join(tx, team))
+            if serves:
+                await self.writer.do(claiming.rearm)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Write what is queued and let go of the file and its lock."""
+        if self._writer is not None:
+            await self._writer.close()
+        if self._reader is not None:
+            self._reader.close()
+        self._lock.release()
+
+    @property
+    def writer(self) -> Writer:
+        """The writer; open after `start`."""
+        assert self._writer is not None, "the journal is not started"
+        return self._writer
+
+    @property
+    def reader(self) -> Reader:
+        """The reader; open after `start`."""
+        assert self._reader is not None, "the journal is not started"
+        return self._reader
+
+    async def accept(self, command: Accept) -> Accepted:
+        """See `Journal.accept`."""
+        return await self.writer.do(lambda tx: accepting.accept(tx, command), "accept")
+
+    async def claim(self, command: ClaimCommand) -> Claim | None:
+        """See `Journal.claim`."""
+        return await self.writer.do(lambda tx: claiming.claim(tx, command))
+
+    async def poll(self, command: PollCommand) -> list[Claim]:
+        """See `Journal.poll`."""
+        return await self.writer.do(lambda tx: claiming.poll(tx, command))
+
+    async def renew(self, leases: Sequence[Lease], lease_s: float) -> Renewed:
+        """See `Journal.renew`."""
+        return await self.writer.do(lambda tx: claiming.renew(tx, leases, lease_s))
+
+    async def record(self, lease: Lease, step: Step) -> bool:
+        """See `Journal.record`."""
+        return await self.writer.do(lambda tx: claiming.record(tx, lease, step))
+
+    async def note(self, lease: Lease, event: NewEvent) -> None:
+        """See `Journal.note`."""
+        await self.writer.do(lambda tx: claiming.note(tx, lease, event))
+
+    async def finish(self, finish: Finish) -> Finished:
+        """See `Journal.finish`."""
+        return await self.writer.do(lambda tx: finishing.finish(tx, finish), "finish")
+
+    async def reply(self, reply: Reply) -> Replied:
+        """See `Journal.reply`."""
+        return await self.writer.do(lambda tx: waits.answer(tx, reply), "reply")
+
+    async def cancel(self, run_id: str, *, by: str, reason: str = "") -> Replied:
+        """See `Journal.cancel`."""
+        return await self.writer.do(lambda tx: waits.cancel(tx, run_id, by, reason))
+
+    async def sweep(self) -> Sweep:
+        """See `Journal.sweep`."""
+        return await self.writer.do(waits.sweep)
+
+    async def register(self, card: Card, *, fallback: str | None = None) -> None:
+        """See `Journal.register`."""
+        await self.writer.do(lambda tx: registry.register(tx, card, fallback))
+
+    async def registry(self) -> tuple[dict[str, Card], str | None]:
+        """See `Journal.registry`."""
+        graph = await self.reader.do(registry.graph)
+        return dict(graph.cards), graph.fallback
+
+    async def quarantine(self, source: str, body: bytes, reason: str) -> None:
+        """See `Journal.quarantine`."""
+        insert = "INSERT INTO quarantine (at, source, reason, body) VALUES (?, ?, ?, ?)"
+        await self.writer.do(lambda tx: tx.run(insert, tx.now, source, reason, body))
+
+    async def history(self, tenant: str, conversation_id: str) -> tuple[Message, ...]:
+        """See `Journal.history`."""
+        return await self.reader.do(lambda tx: reading.history(tx, tenant, conversation_id))
+
+    async def result(self, run_id: str) -> Result:
+        """See `Journal.result`."""
+        return await self.reader.do(lambda tx: reading.result(tx, run_id))
+
+    async def run(self, run_id: str) -> RunView:
+        """See `Journal.run`."""
+        return await self.reader.do(lambda tx: reading.run_view(tx, reading.find(tx, run_id)))
+
+    async def runs(self, wanted: RunFilter) -> list[RunView]:
+        """See `Journal.runs`."""
+        return await self.reader.do_long(lambda tx: reading.runs(tx, wanted))
+
+    async def hops(self, run_id: str) -> list[HopView]:
+        """See `Journal.hops`."""
+        return await self.reader.do(lambda tx: reading.hops(tx, run_id))
+
+    async def steps(self, run_id: str) -> list[StepView]:
+        """See `Journal.steps`."""
+        return await self.reader.do(lambda tx: reading.steps(tx, run_id))
+
+    async def waits(self, run_id: str) -> list[WaitView]:
+        """See `Journal.waits`."""
+        return await self.reader.do(lambda tx: reading.waits(tx, run_id))
+
+    async def events(self, run_id: str, *, after: int = 0) -> list[EventView]:
+        """See `Journal.events`."""
+        return await self.reader.do(lambda tx: reading.events(tx, run_id, after))
+
+    async def agents(self) -> list[AgentView]:
+        """See `Journal.agents`."""
+        return await self.reader.do(reading.agents)
+
+    async def prune(self, *, older_than_s: float, is_dry: bool) -> int:
+        """See `Journal.prune`."""
+        if is_dry:
+            return await self.reader.do_long(lambda tx: pruning.count(tx, older_than_s))
+        total = 0
+        while gone := await self.writer.do(lambda tx: pruning.prune(tx, older_than_s)):
+            total += gone
+        return total
+
+    async def changed(self) -> bool:
+        """See `Journal.changed`."""
+        version = await self.writer.do(_data_version)
+        is_changed = version != self._data_version
+        self._data_version = version
+        return is_changed
+
+    async def check(self) -> str:
+        """Return what SQLite's `integrity_check` says: `ok`, or what is damaged."""
+        return await self.reader.do_long(lambda tx: str(tx.one("PRAGMA integrity_check")[0]))
+
+    def holder(self) -> int | None:
+        """Return the pid of the process that serves this journal, or None."""
+        return files.holder(self.path)
+
+
+def _data_version(tx: Transaction) -> int:
+    """Return SQLite's count of commits by other connections; the reader's are none."""
+    return int(tx.one("PRAGMA data_version")[0])

@@ -1,0 +1,192 @@
+"""Reading the journal: runs and all that belongs to them, for clients, people and tests.
+
+In: a read-only transaction. Out: views.
+"""
+
+from typing import Any
+
+from baton import codec
+from baton.card import Card
+from baton.envelope import Message
+from baton.errors import NotFoundError
+from baton.journal.records import WaitKind
+from baton.journal.sqlite import rows
+from baton.journal.sqlite.writer import Transaction
+from baton.journal.views import AgentView, EventView, HopView, RunFilter, RunView, StepView, WaitView
+from baton.request import Failure, Question, Result
+
+MIN_PREFIX = 6
+"""Shortest beginning of a run id that is looked up."""
+
+
+def find(tx: Transaction, run_id: str) -> Any:
+    """Return the row of a run, named by its id or a unique beginning.
+
+    Raises:
+        NotFoundError: There is no such run, or several.
+    """
+    found = tx.all("SELECT * FROM runs WHERE run_id = ?", run_id)
+    if not found and len(run_id) >= MIN_PREFIX:
+        found = tx.all("SELECT * FROM runs WHERE run_id >= ? AND run_id < ? LIMIT 2", run_id, run_id + "g")
+    if len(found) != 1:
+        told = "several runs begin with" if found else "no run"
+        raise NotFoundError(f"{told} {run_id!r}; `baton runs` lists them")
+    return found[0]
+
+
+def run_view(tx: Transaction, row: Any) -> RunView:
+    """Return a row of `runs` as a view."""
+    answer = codec.decode(row["result"]) if row["result"] else {}
+    return RunView(
+        run_id=row["run_id"],
+        conversation_id=row["conversation_id"],
+        tenant=row["tenant"],
+        status=row["status"],
+        agent=row["agent"],
+        text=_text(tx, row),
+        answer=answer.get("text"),
+        error=_failure(row["error"]),
+        batch=row["batch"],
+        redrive_of=row["redrive_of"],
+        stop=row["stop"],
+        accepted_at=row["accepted_at"],
+        ended_at=row["ended_at"],
+        deadline_at=row["deadline_at"],
+    )
+
+
+def runs(tx: Transaction, wanted: RunFilter) -> list[RunView]:
+    """Return the newest runs that match, the newest last."""
+    given = wanted.model_dump(exclude={"limit"}, exclude_none=True)
+    where = " AND ".join(f"{name} = ?" for name in given) or "1"
+    found = tx.all(f"SELECT * FROM runs WHERE {where} ORDER BY run_id DESC LIMIT ?", *given.values(), wanted.limit)
+    return [run_view(tx, row) for row in reversed(found)]
+
+
+def result(tx: Transaction, run_id: str) -> Result:
+    """Return how a run stands."""
+    row = find(tx, run_id)
+    answer = codec.decode(row["result"]) if row["result"] else {}
+    hops = tx.all("SELECT agent, kind FROM hops WHERE run_id = ? ORDER BY seq", row["run_id"])
+    facts = tx.one(
+        "SELECT facts FROM conversations WHERE tenant = ? AND conversation_id = ?",
+        row["tenant"],
+        row["conversation_id"],
+    )
+    return Result(
+        run_id=row["run_id"],
+        conversation_id=row["conversation_id"],
+        status=row["status"],
+        text=answer.get("text"),
+        data=answer.get("data"),
+        facts=codec.decode(facts[0]),
+        agent=row["agent"],
+        trail=tuple(hop["agent"] for hop in hops if hop["kind"] != "reply"),
+        error=_failure(row["error"]),
+        question=_question(tx, row["run_id"]) if row["status"] == "waiting" else None,
+    )
+
+
+def hops(tx: Transaction, run_id: str) -> list[HopView]:
+    """Return a run's hops in order."""
+    return [_hop(row) for row in tx.all("SELECT * FROM hops WHERE run_id = ? ORDER BY seq", run_id)]
+
+
+def steps(tx: Transaction, run_id: str) -> list[StepView]:
+    """Return a run's steps in the order in which they began."""
+    found = tx.all("SELECT * FROM steps WHERE run_id = ? ORDER BY started_at, key", run_id)
+    return [StepView.model_validate({**dict(row), "result": codec.decode(row["result"])}) for row in found]
+
+
+def waits(tx: Transaction, run_id: str) -> list[WaitView]:
+    """Return a run's waits in order."""
+    found = tx.all("SELECT * FROM waits WHERE run_id = ? ORDER BY created_at", run_id)
+    return [
+        WaitView.model_validate({**dict(row), "options": codec.decode(row["options"]), "answer": _json(row["answer"])})
+        for row in found
+    ]
+
+
+def events(tx: Transaction, run_id: str, after: int) -> list[EventView]:
+    """Return a run's events with a number above `after`."""
+    found = tx.all("SELECT * FROM events WHERE run_id = ? AND number > ? ORDER BY number", run_id, after)
+    return [EventView.model_validate({**dict(row), "data": codec.decode(row["data"])}) for row in found]
+
+
+def history(tx: Transaction, tenant: str, conversation_id: str) -> tuple[Message, ...]:
+    """Return the whole log of a conversation."""
+    found = tx.all(
+        "SELECT * FROM messages WHERE tenant = ? AND conversation_id = ? ORDER BY position",
+        tenant,
+        conversation_id,
+    )
+    return tuple(map(rows.as_message, found))
+
+
+def agents(tx: Transaction) -> list[AgentView]:
+    """Return the registered agents with what stands before each of them."""
+    return [_agent(tx, row) for row in tx.all("SELECT * FROM agents ORDER BY name")]
+
+
+def _agent(tx: Transaction, row: Any) -> AgentView:
+    card = Card.model_validate_json(row["card"])
+    counts = dict(
+        tx.all(
+            "SELECT status, count(*) FROM hops WHERE agent = ? AND status IN ('pending', 'running') GROUP BY status "
+            "UNION ALL SELECT 'waiting', count(*) FROM hops WHERE agent = ? AND status IN ('blocked', 'waiting')",
+            card.name,
+            card.name,
+        )
+    )
+    return AgentView(
+        name=card.name,
+        description=card.description,
+        version=card.version,
+        entry=card.entry,
+        skills=len(card.skills),
+        targets=card.targets,
+        registered_at=row["registered_at"],
+        pending=counts.get("pending", 0),
+        running=counts.get("running", 0),
+        waiting=counts.get("waiting", 0),
+    )
+
+
+def _hop(row: Any) -> HopView:
+    head = codec.decode(row["head"]) if row["head"] else {}
+    given = {**dict(row), "head": head, "outcome": _json(row["outcome"]), "error": _failure(row["error"])}
+    return HopView.model_validate(given)
+
+
+def _text(tx: Transaction, run: Any) -> str:
+    if run["blocked_text"] is not None:
+        return str(run["blocked_text"])
+    row = tx.one(
+        "SELECT text FROM messages WHERE tenant = ? AND conversation_id = ? AND position = ?",
+        run["tenant"],
+        run["conversation_id"],
+        run["text_position"],
+    )
+    return "" if row is None else str(row[0])
+
+
+def _question(tx: Transaction, run_id: str) -> Question | None:
+    row = tx.one("SELECT * FROM waits WHERE run_id = ? AND status = 'waiting' ORDER BY created_at DESC LIMIT 1", run_id)
+    if row is None:
+        return None
+    kind: WaitKind = row["kind"]
+    return Question(
+        wait_id=row["wait_id"],
+        kind=kind,
+        question=row["prompt"],
+        options=tuple(codec.decode(row["options"])),
+        deadline_at=row["deadline_at"],
+    )
+
+
+def _failure(stored: bytes | None) -> Failure | None:
+    return None if stored is None else Failure.model_validate_json(stored)
+
+
+def _json(stored: bytes | None) -> Any:
+    return None if stored is None else codec.decode(stored)

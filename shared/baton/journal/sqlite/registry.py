@@ -1,0 +1,52 @@
+"""The registered agents, and the team that the journal belongs to.
+
+In: cards at the start of each service. Out: the graph.
+"""
+
+from baton.card import Card
+from baton.errors import ConfigError
+from baton.journal.sqlite.writer import Transaction
+from baton.protocol.guards import Graph
+
+
+def register(tx: Transaction, card: Card, fallback: str | None) -> None:
+    """Write a card, new or changed."""
+    tx.run(
+        "INSERT INTO agents VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET card = excluded.card, "
+        "registered_at = excluded.registered_at WHERE card != excluded.card",
+        card.name,
+        card.model_dump_json().encode(),
+        tx.now,
+    )
+    if fallback is not None:
+        _put(tx, "fallback", fallback)
+
+
+def graph(tx: Transaction) -> Graph:
+    """Return the union of the registered cards, and the fallback."""
+    cards = [Card.model_validate_json(row["card"]) for row in tx.all("SELECT card FROM agents ORDER BY name")]
+    return Graph({card.name: card for card in cards}, _get(tx, "fallback"))
+
+
+def join(tx: Transaction, team: str) -> None:
+    """Bind the journal to a team, once.
+
+    Raises:
+        ConfigError: It belongs to another team.
+    """
+    bound = _get(tx, "team")
+    if bound is not None and bound != team:
+        raise ConfigError(
+            f"this journal belongs to team {bound!r}, this process to team {team!r}; one team per journal: "
+            "give it its own BATON_JOURNAL_URL"
+        )
+    _put(tx, "team", team)
+
+
+def _get(tx: Transaction, key: str) -> str | None:
+    row = tx.one("SELECT value FROM meta WHERE key = ?", key)
+    return None if row is None else str(row[0])
+
+
+def _put(tx: Transaction, key: str, value: str) -> None:
+    tx.run("INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", key, value)

@@ -1,0 +1,126 @@
+"""What reading the journal gives: rows for people, programs and tests.
+
+In: rows. Out: frozen models for the command line and `--json`.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from baton.request import Failure, RunStatus
+
+
+class _View(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class RunView(_View):
+    """One run as it stands."""
+
+    run_id: str
+    conversation_id: str
+    tenant: str
+    status: RunStatus
+    agent: str | None
+    """Where it stands, or who ended it."""
+    text: str
+    """The request's."""
+    answer: str | None = None
+    error: Failure | None = None
+    batch: str | None = None
+    redrive_of: str | None = None
+    stop: str | None = None
+    """Why it will end at the agent's next write; None: it will not."""
+    accepted_at: float
+    ended_at: float | None = None
+    deadline_at: float | None = None
+
+
+class RunFilter(_View):
+    """Which runs to list."""
+
+    tenant: str | None = None
+    status: RunStatus | None = None
+    agent: str | None = None
+    batch: str | None = None
+    conversation_id: str | None = None
+    limit: int = 50
+
+
+class HopView(_View):
+    """One hop as it stands."""
+
+    run_id: str
+    seq: int
+    agent: str
+    from_agent: str | None
+    kind: str
+    status: str
+    attempt: int
+    token: int
+    owner: str | None
+    due_at: float | None
+    pending_since: float
+    started_at: float | None
+    ended_at: float | None
+    head: dict[str, Any]
+    outcome: dict[str, Any] | None
+    error: Failure | None
+
+
+class StepView(_View):
+    """One recorded step."""
+
+    seq: int
+    scope: str
+    key: str
+    status: str
+    effect: str
+    result: Any
+    idempotency_key: str
+    attempt: int
+    started_at: float
+    ended_at: float | None
+
+
+class WaitView(_View):
+    """One wait, open or over."""
+
+    wait_id: str
+    run_id: str
+    seq: int
+    kind: str
+    agent: str
+    prompt: str
+    options: tuple[str, ...]
+    status: str
+    created_at: float
+    deadline_at: float | None
+    answer: dict[str, Any] | None
+    answered_at: float | None
+
+
+class EventView(_View):
+    """One line of a run's timeline."""
+
+    number: int
+    """1, 2, …; no gap within a run."""
+    at: float
+    seq: int
+    type: str
+    data: dict[str, Any]
+
+
+class AgentView(_View):
+    """One registered agent and its load."""
+
+    name: str
+    description: str
+    version: str
+    entry: bool
+    skills: int
+    targets: tuple[str, ...]
+    registered_at: float
+    pending: int
+    running: int
+    waiting: int

@@ -1,0 +1,123 @@
+"""The router's decision: to whom a request goes, once.
+
+In: the request, the conversation and the cards; a classification where one is needed. Out: a
+`Routed`, of which `protocol.settle` makes the next hop.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from baton.card import Card
+from baton.outcome import Shift
+from baton.protocol.guards import Graph
+from baton.routing.decision import RouteDecision
+
+STICKY = "sticky"
+ADDRESSED = "addressed"
+CLASSIFIED = "classified"
+SHIFTED = "shifted"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteInput:
+    """What the router has to decide on."""
+
+    to: str | None
+    """The agent that the request names; None: no one."""
+    active: str | None
+    """The conversation's active agent if it is still sticky; else None."""
+    without: str | None = None
+    """An agent that asked for somebody else; never chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """Where a request goes, and why."""
+
+    agent: str | None
+    """None: nobody, and there is no fallback."""
+    how: str
+    """`addressed`, `sticky`, `classified`, `shifted` or `fallback`."""
+    reason: str
+    skill: str | None = None
+    shift: tuple[tuple[str, float], ...] = ()
+    decision: RouteDecision | None = None
+
+    def stored(self) -> dict[str, Any]:
+        """Return the decision as the journal keeps it, scores and all."""
+        seen = self.decision
+        found = {"agent": self.agent, "how": self.how, "reason": self.reason, "skill": self.skill}
+        if seen is None:
+            return {**found, "confidence": 1.0, "method": self.how}
+        return {
+            **found,
+            "confidence": round(seen.confidence, 4),
+            "method": seen.method,
+            "threshold": round(seen.threshold, 4),
+            "best": seen.best,
+            "runner_up": seen.runner_up,
+            "margin": round(seen.margin, 4),
+            "scores": {name: round(score, 4) for name, score in seen.scores.items()},
+            "shift": list(self.shift),
+        }
+
+
+def active_now(active: str | None, active_at: float | None, *, now: float, sticky_s: float) -> str | None:
+    """Return the conversation's active agent while it is sticky."""
+    return active if active and active_at is not None and now - active_at <= sticky_s else None
+
+
+def routable(cards: Mapping[str, Card], without: str | None) -> list[Card]:
+    """Return the cards that the classifier chooses from, in the order of their names."""
+    return [cards[name] for name in sorted(cards) if cards[name].entry and name != without]
+
+
+def addressed(ask: RouteInput, graph: Graph) -> Routed | None:
+    """Return where an addressed request goes; None for one that names nobody."""
+    if ask.to is None:
+        return None
+    if graph.is_reachable(ask.to):
+        return Routed(ask.to, ADDRESSED, f"the request names {ask.to}")
+    known = ", ".join(sorted(graph.cards))
+    return _fallback(graph, f"the request names {ask.to!r}, which is not registered; registered are {known}")
+
+
+def choose(ask: RouteInput, graph: Graph, decision: RouteDecision, shift: Shift | None) -> Routed:
+    """Return where a request goes that names nobody.
+
+    Args:
+        ask: What is asked, and who is active.
+        graph: Who exists.
+        decision: The classifier's, over all routable agents.
+        shift: The recogniser's finding against the active agent; None: none, or nobody is active.
+    """
+    targets = shift.targets if shift else ()
+    if ask.active and ask.active in graph.cards and not (shift and shift.confident):
+        skill = decision.skill if decision.best == ask.active else None
+        return Routed(ask.active, STICKY, f"{ask.active} has this conversation", skill, targets, decision)
+    if decision.agent is None:
+        return _fallback(graph, _unsure(decision), decision)
+    if shift and shift.confident:
+        return Routed(decision.agent, SHIFTED, f"no longer about {ask.active}", decision.skill, targets, decision)
+    return Routed(decision.agent, CLASSIFIED, _sure(decision), decision.skill, targets, decision)
+
+
+def _fallback(graph: Graph, reason: str, decision: RouteDecision | None = None) -> Routed:
+    target = graph.fallback if graph.is_reachable(graph.fallback) else None
+    return Routed(target, "fallback", reason, decision=decision)
+
+
+def _sure(decision: RouteDecision) -> str:
+    return f"{decision.skill or decision.agent} ({decision.confidence:.0%})"
+
+
+def _unsure(decision: RouteDecision) -> str:
+    if decision.best is None:
+        return "no agent takes requests"
+    scores = ", ".join(f"{name} {score:.0%}" for name, score in _top(decision.scores))
+    return f"nobody surely: {decision.confidence:.0%}, needed {decision.threshold:.0%}; best: {scores}"
+
+
+def _top(scores: Mapping[str, float], count: int = 3) -> Sequence[tuple[str, float]]:
+    return sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:count]

@@ -1,0 +1,305 @@
+"""What an outcome becomes: the rows that one transaction writes, and the next envelope.
+
+In: a hop's context and what its turn returned or raised. Out: a `Settled`, which `hop.worker` hands
+to the journal and then to the broker.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from baton import codec, ids
+from baton.envelope import Message
+from baton.errors import FactsError, OutcomeError, RequestError
+from baton.journal.records import Finish, Lease, NewEvent, NewMessage, NewWait, RunEnd
+from baton.outcome import Answer, Ask, Handoff, Outcome
+from baton.protocol import guards, retry, transfer
+from baton.protocol.moving import HopContext, NextStep, next_hop
+from baton.protocol.route import Routed
+from baton.request import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What to write, and what to publish once it is written."""
+
+    finish: Finish
+    body: bytes | None = None
+    """Body for the next hop's queue; None where nothing is to be published."""
+
+
+def checked(value: object, agent: str) -> Outcome:
+    """Return what a turn returned if it is an outcome whose texts and facts can be stored.
+
+    Raises:
+        OutcomeError: It is none; says what was returned and what is allowed.
+        FactsError: Its facts are no JSON.
+    """
+    if not isinstance(value, Answer | Handoff | Ask):
+        seen = "None (is a `return` missing?)" if value is None else f"{type(value).__name__}"
+        raise OutcomeError(f"agent {agent!r} returned {seen}; a turn returns Answer(…), Handoff(…) or Ask(…)")
+    try:
+        if isinstance(value, Answer):
+            codec.checked_text(value.text, field="Answer.text", limit_bytes=codec.ITEM_LIMIT_BYTES)
+            return replace(value, data=_checked_data(value.data))
+        if isinstance(value, Ask):
+            codec.checked_text(value.question, field="Ask.question")
+            if value.deadline_s is not None and value.deadline_s <= 0:
+                raise OutcomeError(f"Ask.deadline_s is {value.deadline_s}; more than 0, or None")
+    except RequestError as error:
+        raise OutcomeError(f"agent {agent!r} returned an outcome whose {error}") from error
+    return value if value.facts is None else replace(value, facts=codec.checked_facts(dict(value.facts)))
+
+
+def settle(context: HopContext, outcome: Outcome | Routed) -> Settled:
+    """Turn what a turn decided into rows and the next envelope.
+
+    Raises:
+        OutcomeError: A handoff's transfer cannot be done.
+        FactsError: The facts are too large, or not what the target needs.
+    """
+    if isinstance(outcome, Answer):
+        return _answer(context, outcome)
+    if isinstance(outcome, Ask):
+        return _ask(context, outcome)
+    if isinstance(outcome, Routed):
+        return _routed(context, outcome)
+    return _handoff(context, outcome)
+
+
+def settle_error(context: HopContext, error: BaseException, delay_s: float) -> Settled:
+    """Turn what a turn raised into a retry, a hop to the fallback, or the end of the run."""
+    agent = context.envelope.agent
+    verdict = retry.after_error(error, agent, context.attempt, context.max_attempts, delay_s)
+    if isinstance(verdict, retry.Fallback):
+        stopped = guards.Stopped(verdict.error.code, verdict.error.message, verdict.error.details)
+        return to_fallback(context, stopped)
+    if isinstance(verdict, retry.Fail):
+        return failed(context, verdict.error)
+    seen = {"delay_s": round(verdict.delay_s, 3), "attempt": context.attempt, **_told(verdict.error)}
+    return Settled(
+        Finish(
+            context.lease,
+            "pending",
+            error=verdict.error,
+            retry_in_s=verdict.delay_s,
+            events=(NewEvent("retry", context.lease.seq, seen),),
+        )
+    )
+
+
+def suspend(context: HopContext, wait: NewWait) -> Settled:
+    """Let the hop stand still until a person answers `wait`; it then replays its steps."""
+    seen = {"kind": wait.kind, "prompt": wait.prompt, "wait_id": wait.wait_id}
+    event = NewEvent("wait", context.lease.seq, seen)
+    return Settled(Finish(context.lease, "waiting", is_attempt=False, wait=wait, events=(event,)))
+
+
+def hand_back(lease: Lease) -> Settled:
+    """Give a hop up unfinished, so that any replica can take it at once."""
+    event = NewEvent("handed_back", lease.seq)
+    return Settled(Finish(lease, "pending", retry_in_s=0.0, is_attempt=False, events=(event,)))
+
+
+def failed(context: HopContext, error: Failure) -> Settled:
+    """End the run as failed."""
+    lease = context.lease
+    return Settled(
+        Finish(
+            lease,
+            "failed",
+            error=error,
+            end=RunEnd("failed", context.envelope.agent, error=error),
+            events=(NewEvent("failed", lease.seq, _told(error)),),
+        )
+    )
+
+
+def to_fallback(context: HopContext, stopped: guards.Stopped) -> Settled:
+    """Send a run that a guard stopped to the team's fallback; without one it fails and says why."""
+    envelope, graph = context.envelope, context.graph
+    error = Failure(code=stopped.code, message=stopped.message, agent=envelope.agent, details=stopped.details)
+    target = graph.fallback
+    looped = any(entry.did == "fallback" for entry in envelope.trail) and target != guards.HUMAN
+    unfit = target is None or target == envelope.agent or not graph.is_reachable(target) or looped
+    if unfit or guards.over_hop_limit(envelope, str(target)):
+        return failed(context, error)
+    step = NextStep(
+        to=str(target),
+        kind="handoff",
+        did="fallback",
+        reason=stopped.message,
+        facts=context.facts,
+        messages=context.log,
+        guard=guards.advance(envelope.guard, None, is_new=context.has_new_steps),
+    )
+    return _moved(context, step, NewEvent("stopped", context.lease.seq, _told(error)))
+
+
+def _answer(context: HopContext, answer: Answer) -> Settled:
+    envelope, seq = context.envelope, context.lease.seq
+    return Settled(
+        Finish(
+            context.lease,
+            "done",
+            outcome={"did": "answer", "text": answer.text[:200]},
+            messages=(NewMessage("agent", envelope.agent, answer.text, answer.data),),
+            active_agent="" if answer.release else envelope.agent,
+            end=RunEnd("completed", envelope.agent, answer.text, answer.data),
+            events=(NewEvent("answer", seq, {"agent": envelope.agent}),),
+        )
+    )
+
+
+def _ask(context: HopContext, ask: Ask) -> Settled:
+    envelope, seq = context.envelope, context.lease.seq
+    facts = codec.merge_facts(context.facts, dict(ask.facts or {}))
+    position = context.log_length
+    question = Message(position=position, role="agent", name=envelope.agent, text=ask.question)
+    messages = (*envelope.messages, question)
+    step = NextStep(
+        to=envelope.agent,
+        kind="reply",
+        did="ask",
+        reason=ask.question[:200],
+        facts=facts,
+        messages=messages,
+        guard=guards.advance(envelope.guard, ask.facts, is_new=context.has_new_steps),
+        summary=envelope.summary,
+        skill=envelope.skill,
+    )
+    hop, _ = next_hop(context, step, log_length=position + 1, status="waiting")
+    wait = NewWait(
+        wait_id=ids.new_id(),
+        seq=hop.seq,
+        kind="user",
+        agent=envelope.agent,
+        prompt=ask.question,
+        options=tuple(map(str, ask.options or ())),
+        deadline_s=ask.deadline_s,
+        on_timeout=ask.on_timeout,
+    )
+    return Settled(
+        Finish(
+            context.lease,
+            "done",
+            outcome={"did": "ask", "text": ask.question[:200]},
+            messages=(NewMessage("agent", envelope.agent, ask.question),),
+            facts=facts if ask.facts else None,
+            active_agent=envelope.agent,
+            next=hop,
+            wait=wait,
+            events=(NewEvent("ask", seq, {"agent": envelope.agent, "wait_id": wait.wait_id}),),
+        )
+    )
+
+
+def _handoff(context: HopContext, handoff: Handoff) -> Settled:
+    envelope = context.envelope
+    target = handoff.to if isinstance(handoff.to, str) else getattr(handoff.to, "name", repr(handoff.to))
+    facts = codec.merge_facts(context.facts, dict(handoff.facts or {}))
+    guard = guards.advance(envelope.guard, handoff.facts, is_new=context.has_new_steps)
+    stopped = (
+        guards.refused(context.graph, envelope.agent, target)
+        or guards.over_budget(envelope)
+        or guards.no_progress(envelope, target, guard.progress)
+    )
+    if stopped:
+        return to_fallback(context, stopped)
+    if limit := guards.over_hop_limit(envelope, target):
+        return failed(context, _failure(limit, envelope.agent))
+    _check_needs(context, target, facts)
+    step = NextStep(
+        to=target,
+        kind="route" if target == guards.ROUTER else "handoff",
+        did="handoff",
+        reason=handoff.reason,
+        facts=facts,
+        messages=transfer.select(context.log, handoff.transfer, handoff.summary),
+        guard=guard,
+        summary=handoff.summary,
+    )
+    return _moved(context, step, changed_facts=facts if handoff.facts else None)
+
+
+def _routed(context: HopContext, routed: Routed) -> Settled:
+    envelope = context.envelope
+    if routed.agent is None:
+        details = {"scores": dict(routed.decision.scores)} if routed.decision else {}
+        code = "no_agent" if routed.decision else "unknown_agent"
+        return failed(context, Failure(code=code, message=routed.reason, agent=guards.ROUTER, details=details))
+    if limit := guards.over_hop_limit(envelope, routed.agent):
+        return failed(context, _failure(limit, envelope.agent))
+    step = NextStep(
+        to=routed.agent,
+        kind="handoff",
+        did=routed.how,
+        reason=routed.reason,
+        facts=context.facts,
+        messages=context.log,
+        guard=envelope.guard,
+        skill=routed.skill,
+        shift=routed.shift,
+    )
+    return _moved(context, step, NewEvent("routed", context.lease.seq, routed.stored()))
+
+
+def _moved(
+    context: HopContext, step: NextStep, *events: NewEvent, changed_facts: dict[str, Any] | None = None
+) -> Settled:
+    """Return the rows of a hop whose control goes to another agent, or to a person."""
+    is_human = step.to == guards.HUMAN
+    hop, body = next_hop(context, step, log_length=context.log_length, status="waiting" if is_human else "pending")
+    wait = NewWait(ids.new_id(), hop.seq, "human", guards.HUMAN, step.reason) if is_human else None
+    outcome = {"did": step.did, "to": step.to, "reason": step.reason, "messages": len(step.messages)}
+    crossing = {**outcome, "of": context.log_length, "bytes": len(body), "facts": sorted(step.facts)}
+    return Settled(
+        Finish(
+            context.lease,
+            "done",
+            outcome=outcome,
+            facts=changed_facts,
+            next=hop,
+            wait=wait,
+            events=(
+                *events,
+                NewEvent("handoff", context.lease.seq, {"from": context.envelope.agent, **crossing}),
+            ),
+        ),
+        None if is_human else body,
+    )
+
+
+def _check_needs(context: HopContext, target: str, facts: dict[str, Any]) -> None:
+    model = context.needs.get(target)
+    if model is None:
+        return
+    try:
+        model.model_validate(facts)
+    except ValidationError as error:
+        lacking = "; ".join(
+            f"{'.'.join(map(str, one['loc'])) or 'facts'}: {one['msg']}" for one in error.errors(include_url=False)
+        )
+        raise FactsError(f"{target!r} needs facts that satisfy {model.__name__}: {lacking}") from error
+
+
+def _checked_data(data: object) -> Any:
+    if data is None:
+        return None
+    try:
+        plain = codec.plain(data)
+    except ValueError as error:
+        raise OutcomeError(f"Answer.data is {error}; allowed are JSON values") from error
+    size_bytes = len(codec.encode(plain))
+    if size_bytes > codec.ITEM_LIMIT_BYTES:
+        raise OutcomeError(f"Answer.data has {size_bytes} bytes; at most {codec.ITEM_LIMIT_BYTES} are allowed")
+    return plain
+
+
+def _failure(stopped: guards.Stopped, agent: str) -> Failure:
+    return Failure(code=stopped.code, message=stopped.message, agent=agent, details=stopped.details)
+
+
+def _told(error: Failure) -> dict[str, Any]:
+    return {"code": error.code, "message": error.message}
