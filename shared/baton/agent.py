@@ -39,7 +39,7 @@ class Edge:
 
     def pairs(self) -> Iterable[tuple["Agent | str", "Agent | str"]]:
         """Yield each (source, target) that this edge allows."""
-        return ((a, b) for a in self.sources for b in self.targets if a is not b)
+        return ((a, b) for a in self.sources for b in self.targets if a != b)
 
     def __rshift__(self, other: object) -> "Edge":
         """Refuse `a >> b >> c`: it reads like a pipeline, and handoffs are none.
@@ -108,7 +108,7 @@ class Agent:
         self.handlers: dict[str, Handler] = {}
         self.open_resources: Resources | None = None
         self._skills: dict[str, tuple[str, ...]] = dict.fromkeys(skills, ())
-        if problems := self._problems(examples, skills):
+        if problems := self._problems(examples, skills, handoffs):
             raise TeamError(problems)
 
     def turn(self, handler: _H) -> _H:
@@ -183,19 +183,25 @@ class Agent:
     def __repr__(self) -> str:
         return f"<{self.name}>"
 
-    def _problems(self, examples: object, skills: object) -> list[str]:
+    def _problems(self, *lists: object) -> list[str]:
         who = f"agent {self.name!r}"
+        name_fits = isinstance(self.name, str) and NAME.fullmatch(self.name) is not None
         checks = {
-            f"{who}: a name has to match {NAME.pattern}": bool(NAME.fullmatch(str(self.name))),
-            f"{who}: {', '.join(sorted(RESERVED))} are reserved names": self.name not in RESERVED,
-            f"{who}: a description is needed; the router reads it": bool(self.description.strip()),
-            f"{who}: examples and skills are lists of strings": not isinstance(examples, str)
-            and not isinstance(skills, str),
-            f"{who}: concurrency is {self.concurrency}; at least 1": self.concurrency is None or self.concurrency >= 1,
+            f"{who}: a name has to match {NAME.pattern}": name_fits,
+            f"{who}: {', '.join(sorted(RESERVED))} are reserved names": not name_fits or self.name not in RESERVED,
+            f"{who}: a description is needed; the router reads it": isinstance(self.description, str)
+            and bool(self.description.strip()),
+            f"{who}: examples, skills and handoffs are lists of strings": all(map(_is_strings, lists)),
+            f"{who}: concurrency is {self.concurrency}; at least 1": self.concurrency is None
+            or self.concurrency >= 1,
             f"{who}: max_attempts is {self.max_attempts}; at least 1": self.max_attempts >= 1,
             f"{who}: timeout_s is {self.timeout_s}; more than 0": self.timeout_s > 0,
         }
         return [problem for problem, is_fine in checks.items() if not is_fine]
+
+
+def _is_strings(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
 
 
 def _ends(value: object) -> list["Agent | str"]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class SkillCard(BaseModel):
     """One named thing an agent can do."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     name: str = Field(min_length=1, max_length=200)
     """A few words, as a person would say it; counts as an example."""
@@ -20,7 +20,7 @@ class SkillCard(BaseModel):
 class Card(BaseModel):
     """What the registry stores of an agent; frozen, JSON."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     name: str
     """The agent's name: `[a-z][a-z0-9_-]{0,47}`."""

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from baton import ids
 from baton.broker.contract import Broker, Hint
@@ -17,9 +17,11 @@ from baton.errors import ConfigError, ResultTimeoutError
 from baton.hop.publishing import publish
 from baton.journal.contract import Journal
 from baton.journal.records import Accept, PendingHop, Replied, Reply
-from baton.journal.sqlite.journal import SqliteJournal
-from baton.journal.views import EventView
 from baton.request import Request, Result
+
+if TYPE_CHECKING:
+    from baton.journal.sqlite.journal import SqliteJournal
+    from baton.journal.views import EventView
 
 LOOK_S = 0.1
 """How often a client without a broker looks into the journal, in seconds."""
@@ -27,13 +29,15 @@ LOOK_WITH_HINTS_S = 2.0
 """The same where hints tell it; they may be lost."""
 
 
-def open_journal(url: str) -> SqliteJournal:
+def open_journal(url: str) -> "SqliteJournal":
     """Return the journal that `url` names, not yet started.
 
     Raises:
         ConfigError: The scheme is not one that this build can use.
     """
     if url.startswith("sqlite:///"):
+        from baton.journal.sqlite.journal import SqliteJournal
+
         return SqliteJournal(url[len("sqlite:///") :])
     raise ConfigError(f"BATON_JOURNAL_URL {url.partition(':')[0]!r}: this build has the sqlite:/// journal only")
 
@@ -122,7 +126,7 @@ class Client:
             )
         )
         await self._publish(accepted.publish)
-        return Run(self, accepted.run_id, accepted.conversation_id, is_new=accepted.is_new)
+        return Run(self, accepted.run_id, conversation_id=accepted.conversation_id, is_new=accepted.is_new)
 
     async def reply(
         self,
@@ -192,7 +196,7 @@ class Client:
         finally:
             self._waiting.pop(run_id, None)
 
-    async def events(self, run_id: str, *, after: int = 0) -> AsyncIterator[EventView]:
+    async def events(self, run_id: str, *, after: int = 0) -> AsyncIterator["EventView"]:
         """Yield the run's events as they are written, until it has ended."""
         while True:
             has_ended = (await self.journal.run(run_id)).ended_at is not None
@@ -227,7 +231,7 @@ class Client:
 class Run:
     """A run that was sent."""
 
-    def __init__(self, client: Client, run_id: str, conversation_id: str, *, is_new: bool = True) -> None:
+    def __init__(self, client: Client, run_id: str, *, conversation_id: str, is_new: bool = True) -> None:
         self._client = client
         self.run_id = run_id
         self.conversation_id = conversation_id
@@ -250,6 +254,6 @@ class Run:
         """End it. See `Client.cancel`."""
         return await self._client.cancel(self.run_id, reason=reason)
 
-    def events(self) -> AsyncIterator[EventView]:
+    def events(self) -> AsyncIterator["EventView"]:
         """Yield its events until it has ended."""
         return self._client.events(self.run_id)

@@ -107,6 +107,20 @@ def checked_text(text: object, *, field: str = "text", limit_bytes: int = TEXT_L
     return text
 
 
+def checked_seconds(seconds: object, *, field: str) -> None:
+    """Refuse what is no length of time.
+
+    Raises:
+        RequestError: It is neither None nor a finite number above 0.
+    """
+    if seconds is None:
+        return
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+        raise RequestError(
+            f"{field} is {seconds!r}; a number of seconds above 0, or None", code="bad_field", field=field
+        )
+
+
 def checked_facts(facts: object) -> dict[str, Json]:
     """Return `facts` as plain JSON; a None value deletes its key when merged.
 

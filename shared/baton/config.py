@@ -8,20 +8,23 @@ import re
 from collections.abc import Mapping
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from baton.errors import ConfigError
 
 PREFIX = "BATON_"
-_SECRET = re.compile(r"(?<=://)([^:/@]*):[^@/]*@")
-_BROKERS = ("memory://", "amqp://", "amqps://")
-_JOURNALS = ("sqlite:///", "postgresql://")
+_SECRET = re.compile(r"(?<=://)([^:/@]*):[^/]*@")
+_SCHEMES = {
+    "broker_url": ("memory://", "amqp://", "amqps://"),
+    "journal_url": ("sqlite:///", "postgresql://"),
+}
 
 
 class Settings(BaseModel):
     """Everything that can be set; the variable is `BATON_` and the field's name in capitals."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", str_strip_whitespace=True)
 
     broker_url: str = "memory://"
     """What carries envelopes: `memory://`, `amqp://…`, `amqps://…`."""
@@ -46,6 +49,15 @@ class Settings(BaseModel):
     log_level: str = Field(default="WARNING", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """What is logged to standard error: DEBUG, INFO, WARNING or ERROR."""
 
+    @field_validator("broker_url", "journal_url")
+    @classmethod
+    def _has_known_scheme(cls, url: str, info: ValidationInfo) -> str:
+        allowed = _SCHEMES[str(info.field_name)]
+        if not url.startswith(allowed):
+            told = ", ".join(f"{scheme}…" for scheme in allowed)
+            raise PydanticCustomError("scheme", "allowed are {told}", {"told": told})
+        return url
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """Return the settings in `environ`.
@@ -67,7 +79,6 @@ class Settings(BaseModel):
         except ValidationError as error:
             problems += [_told(one["loc"], one["input"], one["msg"]) for one in error.errors(include_url=False)]
             raise ConfigError(problems) from error
-        problems += _url_problems(settings)
         if problems:
             raise ConfigError(problems)
         return settings
@@ -92,15 +103,4 @@ def masked(url: str) -> str:
 
 
 def _told(loc: tuple[int | str, ...], value: object, message: str) -> str:
-    return f"{PREFIX}{str(loc[0]).upper()} is {value!r}: {message}"
-
-
-def _url_problems(settings: Settings) -> list[str]:
-    return [
-        _told((name,), masked(value), f"allowed are {', '.join(scheme + '…' for scheme in allowed)}")
-        for name, value, allowed in (
-            ("broker_url", settings.broker_url, _BROKERS),
-            ("journal_url", settings.journal_url, _JOURNALS),
-        )
-        if not value.startswith(allowed)
-    ]
+    return f"{PREFIX}{str(loc[0]).upper()} is {masked(str(value))!r}: {message}"

@@ -23,11 +23,12 @@ WIRE_LIMIT_BYTES = 256 * 1024
 Kind = Literal["route", "handoff", "reply", "resume"]
 
 _RUN_ID = re.compile("[0-9a-f]{32}")
+_SEQ = re.compile("[0-9]{1,9}")
 _DIGEST_BYTES = len(b',"digest":"') + 64 + len(b'"}')
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore", populate_by_name=True)
 
 
 class Message(_Part):
@@ -182,7 +183,7 @@ class HopName(_Part):
             EnvelopeVersionError: The schema major is unknown.
         """
         version, run_id, seq = (headers.get(f"baton-{name}") for name in ("schema", "run", "seq"))
-        if version is None or run_id is None or seq is None or not seq.isdigit() or not _RUN_ID.fullmatch(run_id):
+        if version is None or run_id is None or seq is None or not _SEQ.fullmatch(seq) or not _RUN_ID.fullmatch(run_id):
             return cls.read(body)
         _check_major(version)
         return cls.model_construct(schema_version=version, run_id=run_id, seq=int(seq))
@@ -223,7 +224,7 @@ def restore(head: bytes, text: str | None, messages: tuple[Message, ...]) -> Env
     return decode(head).model_copy(update={"text": text, "messages": messages})
 
 
-_MESSAGES = TypeAdapter(tuple[Message, ...])
+_MESSAGES = TypeAdapter(tuple[Message, ...], config=ConfigDict(defer_build=True))
 
 
 def _check_major(version: str) -> None:

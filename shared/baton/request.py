@@ -23,11 +23,13 @@ MAX_HOPS_LIMIT = 1000
 class Request(BaseModel):
     """A request for work: becomes a run, or the reply its conversation waits for."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", strict=True)
 
     text: str
     """What is wanted; 1 byte to 256 KiB of UTF-8."""
-    conversation_id: str | None = Field(default=None, min_length=1, max_length=CONVERSATION_LIMIT)
+    conversation_id: str | None = Field(
+        default=None, min_length=1, max_length=CONVERSATION_LIMIT, pattern=r"^[^\x00]*$"
+    )
     """The dialogue it belongs to; None starts one of its own."""
     facts: dict[str, Any] = Field(default_factory=dict)
     """Facts to add to the conversation."""
@@ -63,7 +65,7 @@ class Request(BaseModel):
 class Question(BaseModel):
     """What a run waits for, as its requester or a person sees it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     wait_id: str
     kind: Literal["user", "approval", "human", "review"]
@@ -77,7 +79,7 @@ class Question(BaseModel):
 class Failure(BaseModel):
     """Why a run failed or a request was rejected."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     code: str
     """Stable identifier: `no_agent`, `hop_limit`, `no_progress`, `max_attempts`, …"""
@@ -92,7 +94,7 @@ class Failure(BaseModel):
 class Result(BaseModel):
     """How a run stands: what a client gets when it ended, or waits."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     run_id: str
     conversation_id: str

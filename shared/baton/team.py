@@ -53,8 +53,7 @@ class Team:
         self.classifier = classifier
         self.fallback = fallback.name if isinstance(fallback, Agent) else fallback
         self._targets: dict[str, set[str]] = {}
-        problems = [f"{edge!r} is no edge; edges are made by `a >> b` and Group(…)" for edge in _no_edges(edges)]
-        if problems:
+        if problems := _wrong_kinds(edges, agents, fallback):
             raise TeamError(problems)
         ends = [end for edge in edges for end in (*edge.sources, *edge.targets)]
         given = [one for one in (*ends, *agents, fallback) if isinstance(one, Agent)]
@@ -129,5 +128,16 @@ def _name(end: Agent | str) -> str:
     return end if isinstance(end, str) else end.name
 
 
-def _no_edges(edges: Sequence[object]) -> list[object]:
-    return [edge for edge in edges if not isinstance(edge, Edge)]
+def _wrong_kinds(edges: object, agents: object, fallback: object) -> list[str]:
+    problems = []
+    for name, given, kind, hint in (
+        ("edges", edges, Edge, "edges are made by `a >> b` and Group(…)"),
+        ("agents", agents, Agent, "agents are made by Agent(…)"),
+    ):
+        if not isinstance(given, list | tuple):
+            problems.append(f"{name} is {given!r}; it has to be a list: {name}=[…]")
+            continue
+        problems += [f"{one!r} is no {kind.__name__.lower()}; {hint}" for one in given if not isinstance(one, kind)]
+    if not isinstance(fallback, Agent | str | None):
+        problems.append(f"fallback is {fallback!r}; it has to be an agent, a name or {HUMAN!r}")
+    return problems

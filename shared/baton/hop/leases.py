@@ -9,12 +9,14 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from baton.broker.contract import Delivery
 from baton.errors import JournalError
 from baton.hop.steps import LeaseLost
 from baton.journal.contract import Journal
-from baton.journal.records import Lease
+from baton.journal.records import Claim, Lease, PollCommand
+from baton.protocol import settle
 
 logger = logging.getLogger("baton")
 
@@ -67,6 +69,7 @@ class Leases:
         self._journal = journal
         self._lease_s = lease_s
         self._held: dict[Lease, Held] = {}
+        self._has_suspect = False
 
     @property
     def busy(self) -> frozenset[tuple[str, int]]:
@@ -82,6 +85,23 @@ class Leases:
             yield held
         finally:
             del self._held[lease]
+
+    async def poll(self, command: PollCommand) -> list[Claim]:
+        """Claim what is due; of the hops that may kill this process it gets one at a time, until `over`."""
+        takes_suspect = not self._has_suspect
+        self._has_suspect = True
+        claims: list[Claim] = []
+        try:
+            claims = await _poll_or_hand_back(self._journal, replace(command, takes_suspect=takes_suspect))
+        finally:
+            if takes_suspect:
+                self._has_suspect = any(claim.is_suspect for claim in claims)
+        return claims
+
+    def over(self, claim: Claim) -> None:
+        """Note that a polled hop is not worked on any more; this process outlived it."""
+        if claim.is_suspect:
+            self._has_suspect = False
 
     async def keep(self) -> None:
         """Renew every third of a lease, for ever."""
@@ -112,3 +132,21 @@ class Leases:
                 if lease.run_id in renewed.stop and not held.is_stopped:
                     held.is_stopped = True
                     held.task.cancel()
+
+
+async def _poll_or_hand_back(journal: Journal, command: PollCommand) -> list[Claim]:
+    """Poll; cancelled meanwhile, hand back what the journal gives nevertheless."""
+    asking = asyncio.ensure_future(journal.poll(command))
+    try:
+        return await asyncio.shield(asking)
+    except asyncio.CancelledError:
+        with contextlib.suppress(JournalError):
+            await hand_back(journal, *await asking)
+        raise
+
+
+async def hand_back(journal: Journal, *claims: Claim | None) -> None:
+    """Give up hops that nobody will work on here, so that they can be taken at once."""
+    for claim in claims:
+        if claim is not None:
+            await journal.finish(settle.hand_back(claim.lease).finish)

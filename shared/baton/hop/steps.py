@@ -233,15 +233,24 @@ def _encoded(key: str, result: object) -> bytes:
 
 
 def _decoded(fn: Callable[..., Any], encoded: bytes) -> Any:
-    """Return a recorded result as the model or dataclass that `fn` says it returns, else as JSON."""
+    """Return a recorded result as the model or dataclass that `fn` says it returns, else as JSON.
+
+    Raises:
+        StepResultError: The record is not what `fn` says it returns.
+    """
     adapter = _adapter(getattr(fn, "__func__", fn))
     value = codec.decode(encoded)
     if adapter is None:
         return value
     try:
         return adapter.validate_python(value)
-    except ValidationError:
-        return value
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "result"
+        raise StepResultError(
+            f"{fn.__qualname__} says that it returns {_shown(adapter)}, and its record is no such thing: "
+            f"{where}: {first['msg']}; correct the annotation, or keep it readable for old records"
+        ) from error
 
 
 @functools.lru_cache(maxsize=1024)
@@ -251,3 +260,7 @@ def _adapter(fn: Callable[..., Any]) -> TypeAdapter[Any] | None:
         return None if returns in (Any, type(None)) else TypeAdapter(returns)
     except (NameError, TypeError, PydanticUserError):
         return None
+
+
+def _shown(adapter: TypeAdapter[Any]) -> str:
+    return repr(adapter).removeprefix("TypeAdapter(").removesuffix(")")

@@ -25,7 +25,7 @@ from baton.errors import (
     JournalError,
     JournalUnavailableError,
 )
-from baton.hop.leases import Held, Leases
+from baton.hop.leases import Held, Leases, hand_back
 from baton.hop.publishing import publish
 from baton.hop.steps import LeaseLost, Suspended
 from baton.hop.taking import TurnTaker
@@ -135,7 +135,7 @@ class Worker:
         except EnvelopeVersionError as error:
             logger.warning("left for a newer replica: %s", error)
         except EnvelopeError as error:
-            await self._shared.journal.quarantine(self.name, delivery.body, str(error))
+            await self._shared.journal.quarantine(self.name, delivery.body, reason=str(error))
         except JournalError as error:
             logger.warning("hop left to the poll: %s", error)
         finally:
@@ -145,18 +145,21 @@ class Worker:
     async def _claim(self, name: HopName, delivery: Delivery) -> None:
         self._busy.add((name.run_id, name.seq))
         try:
-            claim = await self._shared.journal.claim(
-                ClaimCommand(
-                    name.run_id,
-                    name.seq,
-                    self.name,
-                    ids.new_id(),
-                    self._shared.owner,
-                    self._shared.settings.lease_s,
-                    self._taker.max_attempts,
-                    wire.sealed_digest(delivery.body),
-                )
+            command = ClaimCommand(
+                name.run_id,
+                name.seq,
+                self.name,
+                ids.new_id(),
+                self._shared.owner,
+                self._shared.settings.lease_s,
+                self._taker.max_attempts,
+                wire.sealed_digest(delivery.body),
             )
+            try:
+                claim = await self._shared.journal.claim(command)
+            except asyncio.CancelledError:
+                await hand_back(self._shared.journal, await self._shared.journal.claim(command))
+                raise
             if claim is not None:
                 seen = (self._latest_pending_since or 0.0, claim.pending_since)
                 self._latest_pending_since = max(seen)
@@ -299,18 +302,17 @@ class Worker:
             latest_pending_since=self._latest_pending_since,
         )
         limit = max(1, self._slots - len(self._tasks))
-        claims = await self._shared.journal.poll(
-            PollCommand(
-                self.name,
-                ids.new_id(),
-                self._shared.owner,
-                self._shared.settings.lease_s,
-                self._taker.max_attempts,
-                limit,
-                now + 1.0 if takes_all else missed_before,
-                frozenset(self._busy),
-            )
+        command = PollCommand(
+            self.name,
+            ids.new_id(),
+            self._shared.owner,
+            self._shared.settings.lease_s,
+            self._taker.max_attempts,
+            limit,
+            now + 1.0 if takes_all else missed_before,
+            frozenset(self._busy),
         )
+        claims = await self._shared.leases.poll(command)
         for claim in claims:
             self._busy.add((claim.lease.run_id, claim.lease.seq))
             self._spawn(self._work_polled(claim))

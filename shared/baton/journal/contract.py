@@ -6,7 +6,7 @@ implementation to this.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from baton.card import Card
 from baton.envelope import Message
@@ -26,8 +26,10 @@ from baton.journal.records import (
     Step,
     Sweep,
 )
-from baton.journal.views import AgentView, EventView, HopView, RunFilter, RunView, StepView, WaitView
 from baton.request import Result
+
+if TYPE_CHECKING:
+    from baton.journal.views import AgentView, EventView, HopView, RunFilter, RunView, StepView, WaitView
 
 
 class Journal(Protocol):
@@ -119,7 +121,7 @@ class Journal(Protocol):
         """Return the whole log of a conversation."""
         ...
 
-    async def quarantine(self, source: str, body: bytes, reason: str) -> None:
+    async def quarantine(self, source: str, body: bytes, *, reason: str) -> None:
         """Keep a message that nothing could be made of."""
         ...
 
@@ -131,7 +133,7 @@ class Journal(Protocol):
         """
         ...
 
-    async def run(self, run_id: str) -> RunView:
+    async def run(self, run_id: str) -> "RunView":
         """Return one run. `run_id` may be a unique beginning of 6 or more digits.
 
         Raises:
@@ -139,27 +141,27 @@ class Journal(Protocol):
         """
         ...
 
-    async def runs(self, wanted: RunFilter) -> list[RunView]:
+    async def runs(self, wanted: "RunFilter") -> "list[RunView]":
         """Return runs, the newest last."""
         ...
 
-    async def hops(self, run_id: str) -> list[HopView]:
+    async def hops(self, run_id: str) -> "list[HopView]":
         """Return a run's hops in order."""
         ...
 
-    async def steps(self, run_id: str) -> list[StepView]:
+    async def steps(self, run_id: str) -> "list[StepView]":
         """Return a run's recorded steps in order."""
         ...
 
-    async def waits(self, run_id: str) -> list[WaitView]:
+    async def waits(self, run_id: str) -> "list[WaitView]":
         """Return a run's waits in order."""
         ...
 
-    async def events(self, run_id: str, *, after: int = 0) -> list[EventView]:
+    async def events(self, run_id: str, *, after: int = 0) -> "list[EventView]":
         """Return a run's events with a number above `after`, in order."""
         ...
 
-    async def agents(self) -> list[AgentView]:
+    async def agents(self) -> "list[AgentView]":
         """Return the registered agents with what waits for them."""
         ...
 

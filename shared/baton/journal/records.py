@@ -216,6 +216,8 @@ class Claim:
     """All steps of the run so far."""
     traceparent: str | None = None
     tracestate: str | None = None
+    is_suspect: bool = False
+    """True where the hop may be what killed its workers; see `protocol.poll`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +235,8 @@ class PollCommand:
     """Take first attempts that became pending before this time; None: none."""
     busy: frozenset[tuple[str, int]] = frozenset()
     """Hops that this process works on."""
+    takes_suspect: bool = True
+    """True: at most one hop that may be what killed its workers. False: none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from baton.request import Failure, RunStatus
 
 
 class _View(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
 
 class RunView(_View):

@@ -9,6 +9,20 @@ OVERTAKEN_S = 10.0
 """The queue is FIFO: it has passed hops that are this much older than one it delivered."""
 IDLE_S = 1.0
 """A replica counts as idle with a slot free and no delivery for this long, in seconds."""
+SUSPECT_AFTER = 2
+"""A hop whose worker died in this many attempts may be what killed it."""
+
+
+def suspect_from(max_attempts: int) -> int:
+    """Return from which lost attempt on a hop is taken alone; the last attempt always is.
+
+    A hop that kills its process takes its neighbours' attempts along. Of the hops that were lost so
+    often a process takes one at a time, so that the deaths that end a run are its own.
+
+    Args:
+        max_attempts: The agent's limit, 1 or more.
+    """
+    return max(1, min(SUSPECT_AFTER, max_attempts - 1))
 
 
 def missed_before(

@@ -10,6 +10,8 @@ from baton.request import Failure
 
 RETRY_CAP_S = 300.0
 """Longest backoff: 5 minutes."""
+MESSAGE_LIMIT = 2000
+"""Longest message of a failure that is stored, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,17 @@ def exhausted(agent: str, attempts: int, last: Failure | None) -> Failure:
 
 def failure_of(error: BaseException, agent: str) -> Failure:
     """Return an error as it is stored: its code, type and message, never a request's text."""
-    text = str(error) or "no message"
+    text = _said(error)
     if isinstance(error, BatonError):
         details = {"field": error.field} if isinstance(error, RequestError) else {}
-        return Failure(code=error.code, message=text, agent=agent, details=details)
-    return Failure(code="agent_error", message=f"{type(error).__name__}: {text}"[:2000], agent=agent)
+        return Failure(code=error.code, message=text[:MESSAGE_LIMIT], agent=agent, details=details)
+    return Failure(code="agent_error", message=f"{type(error).__name__}: {text}"[:MESSAGE_LIMIT], agent=agent)
+
+
+def _said(error: BaseException) -> str:
+    """Return an error's message as text that can be stored, whatever the agent put into it."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  # an agent's own `__str__`, which must not keep its run from ending
+        text = "a message that cannot be shown"
+    return text.encode("utf-8", "replace").decode() or "no message"

@@ -4,6 +4,7 @@ In: a hop's context and what its turn returned or raised. Out: a `Settled`, whic
 to the journal and then to the broker.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,12 +45,15 @@ def checked(value: object, agent: str) -> Outcome:
             codec.checked_text(value.text, field="Answer.text", limit_bytes=codec.ITEM_LIMIT_BYTES)
             return replace(value, data=_checked_data(value.data))
         if isinstance(value, Ask):
-            codec.checked_text(value.question, field="Ask.question")
-            if value.deadline_s is not None and value.deadline_s <= 0:
-                raise OutcomeError(f"Ask.deadline_s is {value.deadline_s}; more than 0, or None")
+            _check_ask(value)
+        else:
+            _check_handoff(value)
     except RequestError as error:
         raise OutcomeError(f"agent {agent!r} returned an outcome whose {error}") from error
-    return value if value.facts is None else replace(value, facts=codec.checked_facts(dict(value.facts)))
+    if value.facts is None:
+        return value
+    facts = dict(value.facts) if isinstance(value.facts, Mapping) else value.facts
+    return replace(value, facts=codec.checked_facts(facts))
 
 
 def settle(context: HopContext, outcome: Outcome | Routed) -> Settled:
@@ -282,6 +286,24 @@ def _check_needs(context: HopContext, target: str, facts: dict[str, Any]) -> Non
             f"{'.'.join(map(str, one['loc'])) or 'facts'}: {one['msg']}" for one in error.errors(include_url=False)
         )
         raise FactsError(f"{target!r} needs facts that satisfy {model.__name__}: {lacking}") from error
+
+
+def _check_ask(ask: Ask) -> None:
+    codec.checked_text(ask.question, field="Ask.question")
+    if isinstance(ask.options, str):
+        raise OutcomeError(f"Ask.options is {ask.options!r}; a list of texts, or None")
+    for option in ask.options or ():
+        codec.checked_text(str(option), field="Ask.options")
+    codec.checked_seconds(ask.deadline_s, field="Ask.deadline_s")
+    if ask.on_timeout not in ("fail", "escalate"):
+        raise OutcomeError(f'Ask.on_timeout is {ask.on_timeout!r}; allowed are "fail" and "escalate"')
+
+
+def _check_handoff(handoff: Handoff) -> None:
+    if handoff.reason != "":
+        codec.checked_text(handoff.reason, field="Handoff.reason")
+    if handoff.summary is not None:
+        codec.checked_text(handoff.summary, field="Handoff.summary", limit_bytes=codec.ITEM_LIMIT_BYTES)
 
 
 def _checked_data(data: object) -> Any:

@@ -4,7 +4,7 @@ In: the conversation's log and a `Transfer`. Out: the messages for the envelope,
 as ranges, so that the hop's row grows with the cut and not with the log.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from baton.envelope import Message
 from baton.errors import OutcomeError
@@ -53,9 +53,14 @@ def extend(ranges: Spans, position: int) -> Spans:
     return (*ranges, (position, position + 1))
 
 
-def _picked(log: Sequence[Message], chosen: Sequence[Message]) -> tuple[Message, ...]:
+def _picked(log: Sequence[Message], chosen: object) -> tuple[Message, ...]:
+    if not isinstance(chosen, Iterable):
+        raise OutcomeError(f"transfer=function returned {type(chosen).__name__}; it returns messages of the log")
     known = {message.position: message for message in log}
+    picked = set()
     for message in chosen:
-        if known.get(getattr(message, "position", -1)) != message:
+        position = getattr(message, "position", -1)
+        if known.get(position) != message:
             raise OutcomeError("transfer=function returned a message that is not in the log; it may only pick")
-    return tuple(known[position] for position in sorted({message.position for message in chosen}))
+        picked.add(position)
+    return tuple(known[position] for position in sorted(picked))

@@ -5,6 +5,7 @@ recorded under its token.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from baton import codec
@@ -22,6 +23,7 @@ from baton.journal.records import (
 )
 from baton.journal.sqlite import conversation, finishing, rows
 from baton.journal.sqlite.writer import Transaction
+from baton.protocol import poll as poll_rules
 from baton.protocol import retry, transfer
 from baton.request import Failure
 
@@ -54,18 +56,8 @@ def claim(tx: Transaction, command: ClaimCommand) -> Claim | None:
 
 def poll(tx: Transaction, command: PollCommand) -> list[Claim]:
     """Claim due retries, hand-backs and lost leases by due time, then first attempts that were missed."""
-    due = tx.all(
-        "SELECT run_id, seq FROM hops WHERE agent = ? AND due_at <= ? AND status IN ('pending', 'running') "
-        "AND (awaits_poll OR status = 'running' OR pending_since < ?) "
-        "ORDER BY awaits_poll OR status = 'running' DESC, due_at LIMIT ?",
-        command.agent,
-        tx.now,
-        command.missed_before if command.missed_before is not None else -1.0,
-        command.limit + len(command.busy),
-    )
-    free = [(row["run_id"], row["seq"]) for row in due if (row["run_id"], row["seq"]) not in command.busy]
     claims = []
-    for run_id, seq in free[: command.limit]:
+    for run_id, seq, is_suspect in _due(tx, command):
         wish = ClaimCommand(
             run_id,
             seq,
@@ -76,8 +68,32 @@ def poll(tx: Transaction, command: PollCommand) -> list[Claim]:
             command.max_attempts,
         )
         if (claimed := claim(tx, wish)) is not None:
-            claims.append(claimed)
+            claims.append(replace(claimed, is_suspect=True) if is_suspect else claimed)
     return claims
+
+
+def _due(tx: Transaction, command: PollCommand) -> list[tuple[str, int, bool]]:
+    """Return the hops to claim, with at most one suspect: that with the fewest attempts."""
+    suspect = "(status = 'running' AND attempt >= ?)"
+    bound = poll_rules.suspect_from(command.max_attempts)
+    due = tx.all(
+        f"SELECT run_id, seq, {suspect} AS is_suspect FROM hops "
+        "WHERE agent = ? AND due_at <= ? AND status IN ('pending', 'running') "
+        f"AND (awaits_poll OR status = 'running' OR pending_since < ?) AND (? OR NOT {suspect}) "
+        "ORDER BY is_suspect DESC, awaits_poll OR status = 'running' DESC, "
+        f"CASE WHEN {suspect} THEN attempt END, due_at LIMIT ?",
+        bound,
+        command.agent,
+        tx.now,
+        command.missed_before if command.missed_before is not None else -1.0,
+        command.takes_suspect,
+        bound,
+        bound,
+        command.limit + len(command.busy),
+    )
+    free = [tuple(row) for row in due if (row["run_id"], row["seq"]) not in command.busy]
+    suspects = [hop for hop in free if hop[2]]
+    return [*suspects[:1], *(hop for hop in free if not hop[2])][: command.limit]
 
 
 def renew(tx: Transaction, leases: Sequence[Lease], lease_s: float) -> Renewed:

@@ -131,7 +131,7 @@ class SqliteJournal:
         graph = await self.reader.do(registry.graph)
         return dict(graph.cards), graph.fallback
 
-    async def quarantine(self, source: str, body: bytes, reason: str) -> None:
+    async def quarantine(self, source: str, body: bytes, *, reason: str) -> None:
         """See `Journal.quarantine`."""
         insert = "INSERT INTO quarantine (at, source, reason, body) VALUES (?, ?, ?, ?)"
         await self.writer.do(lambda tx: tx.run(insert, tx.now, source, reason, body))

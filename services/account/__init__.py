@@ -1,0 +1,1 @@
+"""The agent `account` of the desk."""

@@ -1,0 +1,1 @@
+"""The agent `cards` of the desk."""

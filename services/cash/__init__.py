@@ -1,0 +1,1 @@
+"""The agent `cash` of the desk."""

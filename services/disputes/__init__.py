@@ -1,0 +1,1 @@
+"""The agent `disputes` of the desk."""

@@ -1,0 +1,1 @@
+"""The agent `payments` of the desk."""

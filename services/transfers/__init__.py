@@ -1,0 +1,1 @@
+"""The agent `transfers` of the desk."""

@@ -1,0 +1,110 @@
+"""What `baton doctor` looks at: Python, packages, settings, journal, broker.
+
+In: the environment. Out: one `Check` after another, none of which changes anything.
+"""
+
+import platform
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Literal, get_args
+
+from baton.cli.opening import shown
+from baton.cli.printing import counted, listed, sized
+from baton.client import open_journal
+from baton.config import Settings, masked
+from baton.errors import BatonError, ConfigError
+from baton.journal.sqlite.journal import SqliteJournal
+from baton.journal.views import RunFilter
+from baton.request import ENDED, RunStatus
+
+_DISTRIBUTION = "baton-handoff"
+_PACKAGES = ("pydantic", "numpy", "typer", "rich")
+_COUNTED_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    state: Literal["ok", "note", "bad"]
+    """`note`: nothing is wrong, but somebody may be surprised."""
+    found: str
+
+
+async def examine(environ: Mapping[str, str]) -> list[Check]:
+    """Return what was found, in the order of looking."""
+    found = [_python(), _packages()]
+    try:
+        settings = Settings.from_env(environ)
+    except ConfigError as error:
+        return [*found, *(Check("settings", "bad", problem) for problem in error.problems)]
+    found += [Check("settings", "ok", "every BATON_ variable is known and in range"), _broker(settings)]
+    return found + await _journal(settings)
+
+
+def _python() -> Check:
+    return Check("python", "ok", f"{platform.python_version()} on {platform.system()}, SQLite {sqlite3.sqlite_version}")
+
+
+def _packages() -> Check:
+    versions = {name: _version(name) for name in (_DISTRIBUTION, *_PACKAGES)}
+    missing = [name for name in _PACKAGES if versions[name] is None]
+    told = listed(f"{name} {version or 'not installed'}" for name, version in versions.items())
+    return Check("packages", "bad" if missing else "ok", told)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _broker(settings: Settings) -> Check:
+    if settings.is_embedded:
+        return Check("broker", "ok", f"{settings.broker_url}: one process serves router and agents")
+    return Check("broker", "bad", f"{masked(settings.broker_url)}: this build has memory:// only")
+
+
+async def _journal(settings: Settings) -> list[Check]:
+    try:
+        journal = open_journal(settings.journal_url)
+    except ConfigError as error:
+        return [Check("journal", "bad", str(error))]
+    if not journal.path.exists():
+        return [Check("journal", "note", f"there is no {shown(journal)} yet; the first start makes it")]
+    pid = journal.holder()
+    served = Check("served", "ok" if pid else "note", f"by process {pid}" if pid else "by nobody now")
+    try:
+        await journal.start(serves=False)
+    except BatonError as error:
+        return [Check("journal", "bad", str(error)), served]
+    try:
+        return [await _file(journal), served, await _agents(journal), await _open_runs(journal)]
+    finally:
+        await journal.close()
+
+
+async def _file(journal: SqliteJournal) -> Check:
+    verdict = await journal.check()
+    told = f"{journal.path.resolve()}, {sized(journal.path.stat().st_size)}, integrity_check: {verdict}"
+    return Check("journal", "ok" if verdict == "ok" else "bad", told)
+
+
+async def _agents(journal: SqliteJournal) -> Check:
+    cards, fallback = await journal.registry()
+    told = f"{counted(len(cards), 'agent')} registered: {listed(sorted(cards))}; fallback: {fallback or 'none'}"
+    return Check("agents", "ok" if cards else "note", told)
+
+
+async def _open_runs(journal: SqliteJournal) -> Check:
+    told = []
+    for status in get_args(RunStatus):
+        if status not in ENDED:
+            found = await journal.runs(RunFilter(status=status, limit=_COUNTED_MAX))
+            more = " or more" if len(found) == _COUNTED_MAX else ""
+            told.append(f"{len(found):,}{more} {status}")
+    return Check("open runs", "ok", ", ".join(told))

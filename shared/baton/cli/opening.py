@@ -1,0 +1,81 @@
+"""What commands work on: the settings, and the journal that they name.
+
+In: the environment. Out: an open journal with a client, closed when the command ends.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from baton import failpoints
+from baton.client import Client, open_journal
+from baton.config import Settings
+from baton.errors import ConfigError, NobodyServesError, NotFoundError
+from baton.journal.sqlite.journal import SqliteJournal
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open journal of which this process serves nothing."""
+
+    journal: SqliteJournal
+    client: Client
+    settings: Settings
+
+    @property
+    def is_served(self) -> bool:
+        """True where a process works on what is recorded."""
+        return self.journal.holder() is not None
+
+
+@contextlib.asynccontextmanager
+async def opened(*, makes: bool = False, needs_server: bool = False) -> AsyncIterator[Opened]:
+    """Open the journal that the settings name.
+
+    Args:
+        makes: True: make the file if it is not there; else that is an error.
+        needs_server: True: it is an error if no process serves it.
+
+    Raises:
+        NotFoundError: There is no journal.
+        NobodyServesError: Nobody would work on what is sent.
+        ConfigError: The settings are wrong.
+        JournalError: The file is no journal, damaged, or newer.
+    """
+    settings = Settings.from_env(os.environ)
+    journal = open_journal(settings.journal_url)
+    if needs_server and journal.holder() is None:
+        raise NobodyServesError(
+            f"nobody serves the {shown(journal)}, so nothing was sent; start `baton run TARGET`, "
+            "or record the request for later with --no-wait"
+        )
+    if not makes and not journal.path.exists():
+        raise NotFoundError(f"there is no {shown(journal)} yet; `baton run TARGET` and `baton demo` make one")
+    await journal.start(serves=False)
+    try:
+        yield Opened(journal, Client(journal, settings=settings), settings)
+    finally:
+        await journal.close()
+
+
+def shown(journal: SqliteJournal) -> str:
+    """Return the journal as messages name it."""
+    return f"journal {str(journal.path.resolve())!r}"
+
+
+def settings_to_serve() -> Settings:
+    """Return the settings, with log and fail points set up for a process that serves.
+
+    Raises:
+        ConfigError: The settings are wrong.
+    """
+    settings = Settings.from_env(os.environ)
+    logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        failpoints.arm(os.environ)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return settings

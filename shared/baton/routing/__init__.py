@@ -1,0 +1,1 @@
+"""Which agent a text is for: classifiers, their calibration, and the recogniser."""
