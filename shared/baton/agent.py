@@ -192,8 +192,7 @@ class Agent:
             f"{who}: a description is needed; the router reads it": isinstance(self.description, str)
             and bool(self.description.strip()),
             f"{who}: examples, skills and handoffs are lists of strings": all(map(_is_strings, lists)),
-            f"{who}: concurrency is {self.concurrency}; at least 1": self.concurrency is None
-            or self.concurrency >= 1,
+            f"{who}: concurrency is {self.concurrency}; at least 1": self.concurrency is None or self.concurrency >= 1,
             f"{who}: max_attempts is {self.max_attempts}; at least 1": self.max_attempts >= 1,
             f"{who}: timeout_s is {self.timeout_s}; more than 0": self.timeout_s > 0,
         }

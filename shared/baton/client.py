@@ -17,7 +17,7 @@ from baton.errors import ConfigError, ResultTimeoutError
 from baton.hop.publishing import publish
 from baton.journal.contract import Journal
 from baton.journal.records import Accept, PendingHop, Replied, Reply
-from baton.request import Request, Result
+from baton.request import ENDED, Request, Result
 
 if TYPE_CHECKING:
     from baton.journal.sqlite.journal import SqliteJournal
@@ -186,11 +186,13 @@ class Client:
             async with asyncio.timeout(timeout_s):
                 while True:
                     told.clear()
-                    result = await self.journal.result(run_id)
-                    if result.has_ended or (result.status == "waiting" and not through_waits):
-                        return result
+                    status = await self.journal.status(run_id)
+                    if status in ENDED or (status == "waiting" and not through_waits):
+                        return await self.journal.result(run_id)
+                    # Not wait_for: until Python 3.12 it drops a cancellation that meets the hint.
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(told.wait(), look_s)
+                        async with asyncio.timeout(look_s):
+                            await told.wait()
         except TimeoutError as error:
             raise ResultTimeoutError(run_id, timeout_s) from error
         finally:

@@ -79,6 +79,8 @@ def fingerprint(value: object) -> str:
 
     What has no JSON form counts by its type only, so that it is the same in every process.
     """
+    if isinstance(value, list) and all(type(one) in _SCALARS for one in value):
+        return digest(encode(value))
     try:
         shown = json.dumps(_stable(value), sort_keys=True, separators=(",", ":"))
     except RecursionError:
@@ -152,6 +154,9 @@ def merge_facts(base: dict[str, Json], change: dict[str, Json]) -> dict[str, Jso
     if size_bytes > FACTS_LIMIT_BYTES:
         raise FactsError(f"facts have {size_bytes} bytes; at most {FACTS_LIMIT_BYTES} are allowed")
     return merged
+
+
+_SCALARS = frozenset({str, int, bool, type(None)})
 
 
 def _bad(message: str, field: str) -> RequestError:

@@ -6,7 +6,7 @@ the hop's row. `hop.worker` reads it and gives it to the agent as a `Turn`.
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -112,11 +112,11 @@ class Envelope(_Part):
     """Positions of the transferred messages, as ranges `[first, last)`."""
     then: tuple[Any, ...] = ()
     """Reserved."""
-    by_reference: bool = False
+    by_reference: bool = Field(default=False, exclude=True)
     """True: the texts are in the journal only."""
-    text: str | None = None
+    text: str | None = Field(default=None, exclude=True)
     """The request's text, where its message is not among those transferred."""
-    messages: tuple[Message, ...] = ()
+    messages: tuple[Message, ...] = Field(default=(), exclude=True)
 
     @property
     def request_text(self) -> str:
@@ -132,7 +132,7 @@ class Envelope(_Part):
 
     def head(self) -> bytes:
         """Return everything but the texts: what the hop's row stores."""
-        return self.model_dump_json(by_alias=True, exclude={"text", "messages", "by_reference"}).encode()
+        return self.model_dump_json(by_alias=True).encode()
 
     def wire(self, head: bytes | None = None) -> tuple[bytes, str]:
         """Return the body for the queue and its digest.
@@ -167,12 +167,19 @@ def reference(run_id: str, seq: int, agent: str) -> bytes:
     return seal(codec.encode({"schema": SCHEMA, "run_id": run_id, "seq": seq, "agent": agent, "by_reference": True}))[0]
 
 
-class HopName(_Part):
-    """What every body has, whatever its version: which hop it is for."""
+class _Naming(_Part):
+    """What every body has, whatever its version."""
 
     schema_version: str = Field(alias="schema")
     run_id: str = Field(pattern="^[0-9a-f]{32}$")
     seq: int = Field(ge=0, lt=2**31)
+
+
+class HopName(NamedTuple):
+    """Which hop a message is for."""
+
+    run_id: str
+    seq: int
 
     @classmethod
     def of(cls, headers: Mapping[str, str], body: bytes) -> "HopName":
@@ -182,11 +189,11 @@ class HopName(_Part):
             EnvelopeDecodeError: The body is no JSON object with a run and a seq.
             EnvelopeVersionError: The schema major is unknown.
         """
-        version, run_id, seq = (headers.get(f"baton-{name}") for name in ("schema", "run", "seq"))
+        version, run_id, seq = headers.get("baton-schema"), headers.get("baton-run"), headers.get("baton-seq")
         if version is None or run_id is None or seq is None or not _SEQ.fullmatch(seq) or not _RUN_ID.fullmatch(run_id):
             return cls.read(body)
         _check_major(version)
-        return cls.model_construct(schema_version=version, run_id=run_id, seq=int(seq))
+        return cls(run_id, int(seq))
 
     @classmethod
     def read(cls, body: bytes) -> "HopName":
@@ -197,11 +204,11 @@ class HopName(_Part):
             EnvelopeVersionError: Its schema major is unknown.
         """
         try:
-            name = cls.model_validate_json(body)
+            name = _Naming.model_validate_json(body)
         except ValidationError as error:
             raise EnvelopeDecodeError(_first(error)) from error
         _check_major(name.schema_version)
-        return name
+        return cls(name.run_id, name.seq)
 
 
 def decode(body: bytes) -> Envelope:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from baton import ids
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -16,11 +18,15 @@ class Outgoing:
 
     agent: str
     body: bytes
-    message_id: str
-    """The same for every publish of one hop."""
     run_id: str
+    seq: int
     headers: dict[str, str] = field(default_factory=dict)
     """`traceparent`, `tracestate`, `baton-schema`, `baton-run`, `baton-seq`, `baton-from`, …"""
+
+    @property
+    def message_id(self) -> str:
+        """The same for every publish of one hop."""
+        return ids.message_id(self.run_id, self.seq)
 
 
 class Delivery(Protocol):

@@ -4,8 +4,10 @@ In: the desk's own requests, or a file of yours. Out: each request with its rout
 and a summary.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,8 +58,9 @@ async def demo(requests: _REQUESTS = None, labels: _LABELS = None, json: JSON = 
     from services.demo import DEFAULT_FACTS, prepare
 
     if requests is None:
-        prepare()
         async with serving(desk, settings) as service:
+            # Only who holds the journal may put the bank's records back.
+            await asyncio.to_thread(prepare)
             return await _own(service, desk, as_json=json)
     asked, bad = demo_file.read_requests(requests, facts=DEFAULT_FACTS, labels=demo_file.read_labels(labels))
     for line in bad:
@@ -80,7 +83,7 @@ async def _own(service: Service, desk: Team, *, as_json: bool) -> int:
         say(f"The bank desk in one process: router, {', '.join(desk.agents)}.")
         say(f"Waits are answered by a {OPERATOR}.")
     shown: list[Shown] = []
-    with progress("demo", len(REQUESTS)) as advance:
+    with progress("demo", len(REQUESTS), prints_lines=True) as advance:
         for request in REQUESTS:
             shown.append(await _one(service.client, request, batch))
             _show(len(shown), shown[-1], as_json=as_json)
@@ -119,11 +122,12 @@ async def _from_file(
 ) -> int:
     batch, began = ids.new_id(), time.perf_counter()
     shown: list[Shown] = []
-    with progress("demo", len(asked)) as advance:
+    with progress("demo", len(asked), prints_lines=True) as advance:
         runs = demo_file.run_all(service.client, asked, batch=batch, timeout_s=_RUN_S, advance=advance)
-        async for one in runs:
-            shown.append(one)
-            _show(len(shown), one, as_json=as_json)
+        async with aclosing(runs):
+            async for one in runs:
+                shown.append(one)
+                _show(len(shown), one, as_json=as_json)
     _finish(shown, desk, batch=batch, took_s=time.perf_counter() - began, as_json=as_json, bad_lines=bad_lines)
     if bad_lines:
         tell(f"{counted(bad_lines, 'line')} could not be sent, see above")

@@ -4,7 +4,8 @@ In: a file of JSON lines with `text`. Out: a run for each line, in the order of 
 left waiting.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +76,7 @@ def read_labels(path: str | None) -> dict[str, str]:
 
 async def run_all(
     client: Client, asked: list[Asked], *, batch: str, timeout_s: float, advance: Callable[[], None]
-) -> AsyncIterator[Shown]:
+) -> AsyncGenerator[Shown, None]:
     """Send all requests, some of them at a time, and yield each run once it stands still.
 
     Args:
@@ -95,9 +96,10 @@ async def run_all(
         view = await client.journal.run(run.run_id)
         return Shown(await account.read(client.journal, view, whole=True), label=one.label)
 
-    async for shown in flow.in_order(asked, work, lane=lambda one: one.request.conversation_id):
-        advance()
-        yield shown
+    async with aclosing(flow.in_order(asked, work, lane=lambda one: one.request.conversation_id)) as runs:
+        async for shown in runs:
+            advance()
+            yield shown
 
 
 def _asked(line: Line, facts: Mapping[str, Any], labels: Mapping[str, str]) -> Asked:

@@ -4,7 +4,6 @@ In: the environment. Out: one `Check` after another, none of which changes anyth
 """
 
 import platform
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -46,7 +45,7 @@ async def examine(environ: Mapping[str, str]) -> list[Check]:
 
 
 def _python() -> Check:
-    return Check("python", "ok", f"{platform.python_version()} on {platform.system()}, SQLite {sqlite3.sqlite_version}")
+    return Check("python", "ok", f"{platform.python_version()} on {platform.system()}")
 
 
 def _packages() -> Check:

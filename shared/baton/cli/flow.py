@@ -4,7 +4,7 @@ In: items and what to do with each. Out: the results, each as soon as all before
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -16,8 +16,8 @@ WINDOW = 50
 
 async def in_order(
     items: Iterable[T], work: Callable[[T], Awaitable[R]], *, lane: Callable[[T], str | None]
-) -> AsyncIterator[R]:
-    """Yield `work(item)` for each item, up to `WINDOW` of them at a time.
+) -> AsyncGenerator[R, None]:
+    """Yield `work(item)` for each item, up to `WINDOW` of them at a time; closing it cancels the rest.
 
     Args:
         items: What to work on.

@@ -71,7 +71,7 @@ def _parsed(number: int, line: bytes) -> Line | BadLine:
     except UnicodeDecodeError as error:
         return BadLine(number, f"no UTF-8: byte {error.start} of the line is bad")
     except ValueError as error:
-        return BadLine(number, f"no JSON: {error}")
+        return BadLine(number, "no JSON: " + str(error).replace(" at line 1 column", " at column"))
     if not isinstance(found, dict):
         return BadLine(number, f"a request is a JSON object; seen: {type(found).__name__}")
     return Line(number, found)

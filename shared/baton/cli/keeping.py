@@ -32,19 +32,19 @@ def register(app: typer.Typer) -> None:
 
 
 async def prune(
-    older_than: _OLDER,
+    older_than_s: _OLDER,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
     json: JSON = False,
 ) -> int:
     """Delete runs that ended long ago; their idempotency keys stay. May run beside the serving process."""
     async with opening.opened() as at:
         with progress("pruning"):
-            gone = await at.journal.prune(older_than_s=older_than, is_dry=dry_run)
+            gone = await at.journal.prune(older_than_s=older_than_s, is_dry=dry_run)
     if json:
-        say_json({"runs": gone, "older_than_s": older_than, "dry_run": dry_run})
+        say_json({"runs": gone, "older_than_s": older_than_s, "dry_run": dry_run})
     else:
         verb = "would be deleted" if dry_run else "deleted"
-        say(f"{counted(gone, 'run')} {verb}: ended more than {seconds(older_than)} ago")
+        say(f"{counted(gone, 'run')} {verb}: ended more than {seconds(older_than_s)} ago")
     return exits.DONE
 
 

@@ -83,7 +83,7 @@ async def show(run: RUN, json: JSON = False) -> int:
 
 async def watch(
     run: RUN,
-    timeout: Annotated[
+    timeout_s: Annotated[
         float | None,
         typer.Option(
             "--timeout", parser=values.duration_s, metavar="DURATION", help="When to give up; never if not given."
@@ -96,7 +96,7 @@ async def watch(
         seen = await at.journal.run(run)
         if not at.is_served and seen.status not in ENDED:
             printing.tell(f"nobody serves the {opening.shown(at.journal)} now: the run goes on when somebody does")
-        await _follow(at, seen, timeout_s=timeout, as_json=json)
+        await _follow(at, seen, timeout_s=timeout_s, as_json=json)
         result = await at.journal.result(seen.run_id)
     return exits.code_for(result)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from baton import codec
 from baton.card import Card
 from baton.cli import card_checks, exits, loading, opening
 from baton.cli.options import JSON, TEAM
@@ -48,6 +49,7 @@ async def route(
     json: JSON = False,
 ) -> int:
     """Explain where the router would send a request, as the first of a conversation."""
+    codec.checked_text(text)
     cards = await _cards(team)
     decision = cards.classifier.classify(text, rules.routable(cards.graph.cards, None))
     chosen = rules.choose(RouteInput(to=None, active=None), cards.graph, decision, None)

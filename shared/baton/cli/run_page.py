@@ -107,7 +107,7 @@ def show_timeline(account: Account) -> None:
     """Print the run's events with their times."""
     heading(f"Timeline (seconds after {printing.moment(account.run.accepted_at)})")
     for event in account.events:
-        say(timeline.line(event, since=account.run.accepted_at))
+        say(timeline.wrapped(event, since=account.run.accepted_at))
 
 
 def _hops(account: Account) -> None:

@@ -13,7 +13,7 @@ from baton.cli.opening import Opened
 from baton.cli.options import FACTS, JSON, RUN, TIMEOUT, TIMEOUT_S, TO, WAIT
 from baton.cli.printing import say, say_json, tell
 from baton.cli.sending_files import Defaults, send_file
-from baton.errors import NobodyServesError, NotWaitingError, ResultTimeoutError
+from baton.errors import NobodyServesError, RequestError, ResultTimeoutError
 
 TEXT = Annotated[str | None, typer.Argument(metavar="TEXT", help="The request; - reads it from standard input.")]
 FILE = Annotated[
@@ -46,10 +46,10 @@ async def send(
     to: TO = None,
     facts: FACTS = None,
     conversation: CONVERSATION = None,
-    deadline: DEADLINE = None,
+    deadline_s: DEADLINE = None,
     key: KEY = None,
     wait: WAIT = True,
-    timeout: TIMEOUT = TIMEOUT_S,
+    timeout_s: TIMEOUT = TIMEOUT_S,
     json: JSON = False,
 ) -> int:
     """Send a request, or a file of requests, and wait for the results.
@@ -57,18 +57,18 @@ async def send(
     Of a file, the options say what lines that do not say it themselves get. Lines that are no request
     are named, the others are sent, and the exit code is 2 in the end.
     """
-    defaults = Defaults(values.facts_of(facts or ()), to, conversation, deadline)
+    defaults = Defaults(values.facts_of(facts or ()), to, conversation, deadline_s)
     _check_usage(text, file, key)
     async with opening.opened(makes=not wait, needs_server=wait) as at:
         if file is not None:
-            return await send_file(at, file, defaults, timeout_s=timeout if wait else None, as_json=json)
+            return await send_file(at, file, defaults, timeout_s=timeout_s if wait else None, as_json=json)
         given = jsonl.read_text("-") if text == "-" else text or ""
         sent = await at.client.send(given, idempotency_key=key, **defaults.fields())
         if not sent.is_new:
             tell(f"the key {key!r} is known: this is run {sent.run_id}, nothing was sent again")
         if not wait:
             return await _recorded(at, sent.run_id, as_json=json)
-        return await _outcome(at, sent.run_id, timeout_s=timeout, as_json=json)
+        return await _outcome(at, sent.run_id, timeout_s=timeout_s, as_json=json)
 
 
 async def reply(
@@ -82,7 +82,7 @@ async def reply(
     reason: REASON = "",
     by: BY = None,
     wait: WAIT = True,
-    timeout: TIMEOUT = TIMEOUT_S,
+    timeout_s: TIMEOUT = TIMEOUT_S,
     json: JSON = False,
 ) -> int:
     """Answer what a run waits for; the first answer counts.
@@ -98,7 +98,7 @@ async def reply(
         await at.client.reply(run_id, given, decision=decision, handoff=handoff, reason=reason, by=by or _login())
         if not wait:
             return await _recorded(at, run_id, as_json=json)
-        return await _outcome(at, run_id, timeout_s=timeout, as_json=json)
+        return await _outcome(at, run_id, timeout_s=timeout_s, as_json=json)
 
 
 async def cancel(run: RUN, reason: REASON = "", by: BY = None, json: JSON = False) -> int:
@@ -173,7 +173,7 @@ def _check_reply(text: str | None, *, approve: bool, reject: bool, handoff: str 
 
 def _check_cancelled(run_id: str, status: str) -> None:
     if status in ("completed", "failed"):
-        raise NotWaitingError(run_id, f"the run is {status}")
+        raise RequestError(f"run {run_id} is {status}; a cancel needs a run that has not ended", code="not_open")
 
 
 def _login() -> str:

@@ -5,6 +5,7 @@ In: a file of JSON lines. Out: one line for each request, and the bad lines on s
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,10 +74,12 @@ async def send_file(at: Opened, path: str, defaults: Defaults, *, timeout_s: flo
         return Sent(line.number, run_id, result)
 
     done: Counter[str] = Counter()
-    with progress("sending", len(lines)) as advance:
-        async for sent in flow.in_order(lines, send, lane=lambda line: line.fields.get("conversation_id")):
-            done[_show(sent, as_json=as_json)] += 1
-            advance()
+    sending = flow.in_order(lines, send, lane=lambda line: line.fields.get("conversation_id"))
+    with progress("sending", len(lines), prints_lines=True) as advance:
+        async with aclosing(sending):
+            async for sent in sending:
+                done[_show(sent, as_json=as_json)] += 1
+                advance()
     bad_count += done["rejected"]
     stood = ", ".join(f"{count:,} {status}" for status, count in sorted(done.items()))
     tell(f"{counted(len(lines), 'request')}: {stood or 'none'}; {counted(bad_count, 'bad line')}; batch {batch}")

@@ -39,7 +39,7 @@ async def run(
     send: SEND = None,
     facts: FACTS = None,
     to: TO = None,
-    timeout: TIMEOUT = TIMEOUT_S,
+    timeout_s: TIMEOUT = TIMEOUT_S,
     json: JSON = False,
 ) -> int:
     """Serve a team: its router and all its agents, in this process.
@@ -53,7 +53,7 @@ async def run(
         return await _until_stopped(team, settings)
     async with serving(team, settings) as service:
         sent = await service.client.send(send, facts=values.facts_of(facts or ()), to=to)
-        result = await sent.result(timeout_s=timeout)
+        result = await sent.result(timeout_s=timeout_s)
         await _show(service, sent.run_id, as_json=json)
     return exits.code_for(result)
 
@@ -74,9 +74,9 @@ def whole_team(targets: Sequence[str], settings: Settings) -> Team:
     if team is None or strays:
         part = strays[0] if strays else targets[0]
         raise ConfigError(
-            f"{part} is a part of a team, and BATON_BROKER_URL is {settings.broker_url.partition(':')[0]}://: only a "
-            "broker between processes can connect parts, and this build has memory:// only; run the whole team, "
-            "as file.py:team"
+            f"{part} is a part of a team; parts in processes of their own need a broker between them, and "
+            f"BATON_BROKER_URL is {settings.broker_url.partition('://')[0]}:// (this build has memory:// only); run "
+            "the whole team, as file.py:team"
         )
     return team
 

@@ -15,7 +15,17 @@ Data = Mapping[str, Any]
 
 def line(event: EventView, *, since: float) -> str:
     """Return an event as one line, with its time in seconds after `since`, a Unix time."""
-    return f"{event.at - since:+9.3f} s  hop {event.seq:<2}  {event.type:<11}  {printing.one_line(said(event))}"
+    return stamp(event, since=since) + printing.one_line(said(event))
+
+
+def wrapped(event: EventView, *, since: float) -> str:
+    """Return the same on as many lines as it needs for a page."""
+    return printing.wrapped(printing.one_line(said(event)), first=stamp(event, since=since))
+
+
+def stamp(event: EventView, *, since: float) -> str:
+    """Return when and at which hop it happened, and of what type it is."""
+    return f"{event.at - since:+9.3f} s  hop {event.seq:<2}  {event.type:<11}  "
 
 
 def said(event: EventView) -> str:

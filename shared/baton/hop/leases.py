@@ -7,18 +7,22 @@ lost or whose run has to stop.
 import asyncio
 import contextlib
 import logging
+import random
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 from baton.broker.contract import Delivery
-from baton.errors import JournalError
+from baton.errors import JournalError, JournalUnavailableError
 from baton.hop.steps import LeaseLost
 from baton.journal.contract import Journal
 from baton.journal.records import Claim, Lease, PollCommand
 from baton.protocol import settle
 
 logger = logging.getLogger("baton")
+
+T = TypeVar("T")
 
 ACK_AFTER_S = 600.0
 """A delivery is held no longer than this; then its hop goes on under the lease alone."""
@@ -51,6 +55,22 @@ class Held:
         """
         if self.is_lost or time.monotonic() - self.renewed_at > self._lease_s * 2 / 3:
             raise LeaseLost
+
+    async def insist(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Return what `write` gives; while the journal cannot, try again for as long as the lease holds.
+
+        Raises:
+            JournalUnavailableError: The lease has run out meanwhile.
+        """
+        pause_s = 0.1
+        while True:
+            try:
+                return await write()
+            except JournalUnavailableError:
+                if self.is_over():
+                    raise
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
+            pause_s = min(2.0, pause_s * 2)
 
     def is_over(self) -> bool:
         """Return True when the lease has run out by this process's clock."""
@@ -87,7 +107,7 @@ class Leases:
             del self._held[lease]
 
     async def poll(self, command: PollCommand) -> list[Claim]:
-        """Claim what is due; of the hops that may kill this process it gets one at a time, until `over`."""
+        """Claim what is due; of the hops that may kill this process it gets one at a time."""
         takes_suspect = not self._has_suspect
         self._has_suspect = True
         claims: list[Claim] = []
@@ -98,10 +118,9 @@ class Leases:
                 self._has_suspect = any(claim.is_suspect for claim in claims)
         return claims
 
-    def over(self, claim: Claim) -> None:
-        """Note that a polled hop is not worked on any more; this process outlived it."""
-        if claim.is_suspect:
-            self._has_suspect = False
+    def clear_suspect(self) -> None:
+        """Note that this process has outlived the hop that might have killed it: the next one may come."""
+        self._has_suspect = False
 
     async def keep(self) -> None:
         """Renew every third of a lease, for ever."""

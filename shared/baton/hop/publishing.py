@@ -5,7 +5,7 @@ In: a hop that became pending. Out: a message on its agent's queue, or nothing, 
 
 import logging
 
-from baton import envelope, ids
+from baton import envelope
 from baton.broker.contract import Broker, Outgoing
 from baton.errors import BrokerError
 from baton.journal.records import PendingHop
@@ -33,8 +33,8 @@ async def publish(broker: Broker, hop: PendingHop, body: bytes | None = None) ->
     message = Outgoing(
         hop.agent,
         body or envelope.reference(hop.run_id, hop.seq, hop.agent),
-        ids.message_id(hop.run_id, hop.seq),
         hop.run_id,
+        hop.seq,
         headers,
     )
     try:

@@ -4,7 +4,6 @@ In: `turn.step(key, fn, …)` and `turn.approve(key, …)`. Out: the recorded re
 guarded by the hop's token; or a suspension that waits for a person.
 """
 
-import asyncio
 import functools
 import inspect
 import time
@@ -17,6 +16,7 @@ from pydantic.errors import PydanticUserError
 
 from baton import codec, failpoints, ids
 from baton.errors import StepKeyReusedError, StepResultError
+from baton.hop.threads import in_thread
 from baton.journal.records import NewWait, OnTimeout, Step
 from baton.outcome import Approval
 
@@ -87,12 +87,9 @@ class Steps:
         place, input_sha = self._meet(key, scope), codec.fingerprint(list(args))
         self.has_new = self.has_new or (key, input_sha) not in self._known
         record = self._recorded.get((place, key))
-        if record is not None and record.input_sha != input_sha:
-            self._mismatch(record, input_sha)
-        if record is not None and record.status == "done":
-            return _decoded(fn, record.result)
         if record is not None:
-            raise self._unknown(record)
+            self._check(record, input_sha)
+            return _decoded(fn, record.result)
         self._may_start()
         step = Step(
             place,
@@ -117,8 +114,11 @@ class Steps:
 
         Raises:
             StepKeyReusedError: The key was met before in this attempt.
+            RequestError: The prompt is no text that can be stored, or the deadline no length of time.
             Suspended: Nobody has answered yet.
         """
+        codec.checked_text(prompt, field="approve.prompt")
+        codec.checked_seconds(deadline_s, field="approve.deadline_s")
         place = self._meet(key, "hop")
         record = self._recorded.get((place, key))
         if record is not None:
@@ -144,7 +144,7 @@ class Steps:
         if inspect.iscoroutinefunction(fn):
             result = await fn(*args, **keyed)
         else:
-            result = await asyncio.to_thread(fn, *args, **keyed)
+            result = await in_thread(fn, *args, **keyed)
             if inspect.isawaitable(result):
                 result = await result
         failpoints.hit("step.done")
@@ -185,7 +185,17 @@ class Steps:
         self._met.add((place, key))
         return place
 
-    def _mismatch(self, record: Step, input_sha: str) -> None:
+    def _check(self, record: Step, input_sha: str) -> None:
+        """Let a record be replayed if it is certainly the record of this call."""
+        if record.status == "intent":
+            told = (
+                f"step {record.key!r} of {self._agent!r} was started and its outcome is not known, and it is unsafe "
+                "to repeat: approve: it did not happen, run it; a text: it happened, this is its result; "
+                "reject: stop the run"
+            )
+            raise Suspended(self._review(record, told, input_sha))
+        if record.input_sha == input_sha:
+            return
         if record.seq != self._seq:
             raise StepKeyReusedError(
                 f"step key {record.key!r} was recorded in hop {record.seq} with other arguments; "
@@ -197,14 +207,6 @@ class Steps:
             "a text: take it as the result; reject: stop the run"
         )
         raise Suspended(self._review(record, told, input_sha))
-
-    def _unknown(self, record: Step) -> Suspended:
-        told = (
-            f"step {record.key!r} of {self._agent!r} was started and its outcome is not known, and it is unsafe to "
-            "repeat: approve: it did not happen, run it; a text: it happened, this is its result; "
-            "reject: stop the run"
-        )
-        return Suspended(self._review(record, told, record.input_sha))
 
     def _review(self, record: Step, prompt: str, input_sha: str) -> NewWait:
         return NewWait(
@@ -248,18 +250,23 @@ def _decoded(fn: Callable[..., Any], encoded: bytes) -> Any:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "result"
         raise StepResultError(
-            f"{fn.__qualname__} says that it returns {_shown(adapter)}, and its record is no such thing: "
+            f"{getattr(fn, '__qualname__', fn)} says that it returns {_shown(adapter)}, and its record is no such thing: "
             f"{where}: {first['msg']}; correct the annotation, or keep it readable for old records"
         ) from error
 
 
-@functools.lru_cache(maxsize=1024)
 def _adapter(fn: Callable[..., Any]) -> TypeAdapter[Any] | None:
-    try:
-        returns = typing.get_type_hints(fn).get("return", Any)
-        return None if returns in (Any, type(None)) else TypeAdapter(returns)
-    except (NameError, TypeError, PydanticUserError):
+    if "return" not in getattr(fn, "__annotations__", ()):
         return None
+    try:
+        return _adapter_of(typing.get_type_hints(fn)["return"])
+    except (NameError, AttributeError, TypeError, SyntaxError, PydanticUserError):
+        return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _adapter_of(returns: Any) -> TypeAdapter[Any] | None:
+    return None if returns in (Any, type(None)) else TypeAdapter(returns)
 
 
 def _shown(adapter: TypeAdapter[Any]) -> str:

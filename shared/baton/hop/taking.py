@@ -17,6 +17,7 @@ from baton.envelope import Envelope
 from baton.errors import BatonError, PermanentError, TurnTimeoutError
 from baton.hop.leases import Held
 from baton.hop.steps import Steps
+from baton.hop.threads import in_thread
 from baton.hop.turn import Turn
 from baton.journal.contract import Journal
 from baton.journal.records import Claim, NewEvent, Step
@@ -108,12 +109,12 @@ class AgentTaker:
         handler = self._agent.handler(skill)
         if inspect.iscoroutinefunction(handler):
             return await handler(turn)
-        value = await asyncio.to_thread(handler, turn)
+        value = await in_thread(handler, turn)
         return await value if inspect.isawaitable(value) else value
 
     def _steps(self, claim: Claim, held: Held) -> Steps:
         async def write(step: Step) -> bool:
-            return await self._journal.record(claim.lease, step)
+            return await held.insist(lambda: self._journal.record(claim.lease, step))
 
         return Steps(
             claim.lease.seq,

@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from baton import envelope as wire
@@ -23,14 +23,13 @@ from baton.errors import (
     EnvelopeError,
     EnvelopeVersionError,
     JournalError,
-    JournalUnavailableError,
 )
 from baton.hop.leases import Held, Leases, hand_back
 from baton.hop.publishing import publish
 from baton.hop.steps import LeaseLost, Suspended
 from baton.hop.taking import TurnTaker
 from baton.journal.contract import Journal
-from baton.journal.records import Claim, ClaimCommand, Finished, PollCommand
+from baton.journal.records import Claim, ClaimCommand, PollCommand
 from baton.outcome import Handoff
 from baton.protocol import guards, poll, retry, settle
 from baton.protocol.moving import HopContext
@@ -39,6 +38,8 @@ from baton.protocol.settle import Settled
 
 logger = logging.getLogger("baton")
 
+MADE_LIMIT = 512
+"""Most envelopes that are kept for receivers in this process; the others are decoded."""
 SCHEMA_DELAY_S = 30.0
 """How long a hop of an unknown newer schema is left alone, in seconds."""
 
@@ -53,6 +54,8 @@ class Surroundings:
     settings: Settings
     graph: Callable[[], guards.Graph]
     owner: str
+    made: dict[str, Envelope] = field(default_factory=dict)
+    """Envelopes that this process published lately, by digest: their receiver here need not decode them."""
 
 
 class Worker:
@@ -172,6 +175,9 @@ class Worker:
             await self._work(claim, None)
         finally:
             self._busy.discard((claim.lease.run_id, claim.lease.seq))
+            if claim.is_suspect:
+                self._shared.leases.clear_suspect()
+                self._wake.set()
 
     async def _work(self, claim: Claim, delivery: Delivery | None) -> None:
         """Take the turn of a claimed hop and finish it."""
@@ -180,10 +186,12 @@ class Worker:
         assert task is not None
         with self._shared.leases.hold(claim.lease, task, delivery) as held:
             try:
-                envelope = _envelope(claim, delivery)
+                envelope = self._envelope(claim, delivery)
                 settled = await self._settled(claim, envelope, held)
                 failpoints.hit("turn.returned")
                 await self._finish(settled, held)
+            except EnvelopeVersionError as error:
+                await self._finish(settle.hand_back(claim.lease, delay_s=SCHEMA_DELAY_S, reason=str(error)), held)
             except LeaseLost:
                 logger.warning("lost the lease of %s/%d; nothing written", claim.lease.run_id, claim.lease.seq)
             except asyncio.CancelledError:
@@ -195,6 +203,16 @@ class Worker:
                 await asyncio.shield(self._finish(settle.hand_back(claim.lease), held))
                 if not held.is_stopped:
                     raise
+
+    def _envelope(self, claim: Claim, delivery: Delivery | None) -> Envelope:
+        """Return the context: the body in hand where it is the row's, else what the journal gave."""
+        if claim.head is None and delivery is not None:
+            envelope = self._shared.made.pop(claim.digest, None) or wire.decode(delivery.body)
+        else:
+            envelope = wire.restore(claim.head or b"", claim.text, claim.messages)
+        if envelope.kind == "reply":
+            return envelope.model_copy(update={"facts": claim.run.facts})
+        return envelope
 
     async def _settled(self, claim: Claim, envelope: Envelope, held: Held) -> Settled:
         """Take the turn, and return what becomes of what it returned or raised."""
@@ -251,28 +269,25 @@ class Worker:
         )
 
     async def _finish(self, settled: Settled, held: Held) -> None:
-        finished = await self._written(settled, held)
+        finished = await held.insist(lambda: self._shared.journal.finish(settled.finish))
         if finished.outcome == "fenced":
             logger.warning("fenced: %s/%d was finished elsewhere", held.lease.run_id, held.lease.seq)
             return
         for pending in finished.publish:
             is_next = settled.body is not None and pending.run_id == held.lease.run_id
+            if is_next:
+                self._remember(settled)
             await publish(self._shared.broker, pending, settled.body if is_next else None)
         failpoints.hit("hop.published")
         for run_id in finished.ended:
             self._shared.broker.hint(Hint(run_id, "ended"))
 
-    async def _written(self, settled: Settled, held: Held) -> Finished:
-        """Write the finish; while the journal cannot, keep the result as long as the lease holds."""
-        pause_s = 0.1
-        while True:
-            try:
-                return await self._shared.journal.finish(settled.finish)
-            except JournalUnavailableError:
-                if held.is_over():
-                    raise
-                await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
-                pause_s = min(2.0, pause_s * 2)
+    def _remember(self, settled: Settled) -> None:
+        made, following = self._shared.made, settled.finish.next
+        if following is not None and following.digest and settled.envelope is not None:
+            made[following.digest] = settled.envelope
+            if len(made) > MADE_LIMIT:
+                del made[next(iter(made))]
 
     async def _poll_for_ever(self) -> None:
         while True:
@@ -287,9 +302,11 @@ class Worker:
             self._wake.clear()
             if self._takes_all:
                 continue
+            pause_s = self._shared.settings.poll_s * random.uniform(0.8, 1.2)
+            # Not wait_for: until Python 3.12 it drops a cancellation that meets the wake-up.
             with contextlib.suppress(TimeoutError):
-                pause_s = self._shared.settings.poll_s * random.uniform(0.8, 1.2)
-                await asyncio.wait_for(self._wake.wait(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await self._wake.wait()
 
     async def _poll(self) -> int:
         """Claim what the broker will not deliver and work on it; return how many hops that was."""
@@ -324,14 +341,3 @@ class Worker:
         while len(self._tasks) > self._slots:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.sleep(0)
-
-
-def _envelope(claim: Claim, delivery: Delivery | None) -> Envelope:
-    """Return the context: the body in hand where it is the row's, else what the journal gave."""
-    if claim.head is None and delivery is not None:
-        envelope = wire.decode(delivery.body)
-    else:
-        envelope = wire.restore(claim.head or b"", claim.text, claim.messages)
-    if envelope.kind == "reply":
-        return envelope.model_copy(update={"facts": claim.run.facts})
-    return envelope

@@ -26,7 +26,7 @@ from baton.journal.records import (
     Step,
     Sweep,
 )
-from baton.request import Result
+from baton.request import Result, RunStatus
 
 if TYPE_CHECKING:
     from baton.journal.views import AgentView, EventView, HopView, RunFilter, RunView, StepView, WaitView
@@ -106,7 +106,7 @@ class Journal(Protocol):
         ...
 
     async def sweep(self) -> Sweep:
-        """End what is past its deadline; pass on conversations whose holder has ended."""
+        """End what is past its deadline or was stopped; pass on conversations whose holder has ended."""
         ...
 
     async def register(self, card: Card, *, fallback: str | None = None) -> None:
@@ -123,6 +123,14 @@ class Journal(Protocol):
 
     async def quarantine(self, source: str, body: bytes, *, reason: str) -> None:
         """Keep a message that nothing could be made of."""
+        ...
+
+    async def status(self, run_id: str) -> RunStatus:
+        """Return a run's status.
+
+        Raises:
+            NotFoundError: There is no such run.
+        """
         ...
 
     async def result(self, run_id: str) -> Result:

@@ -7,6 +7,7 @@ Times named `_at` are Unix seconds by the journal's clock; durations named `_s` 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from baton import ids
 from baton.envelope import Kind, Message
 from baton.request import Failure, Request, RunStatus
 
@@ -207,6 +208,8 @@ class Claim:
     run: RunState
     now: float
     """The journal's clock at the claim."""
+    digest: str = ""
+    """Of the row's body."""
     head: bytes | None = None
     """Given where the body in hand was not the row's."""
     text: str | None = None
@@ -286,6 +289,8 @@ class Reply:
     by: str = "user"
     key: str | None = None
     tenant: str = "default"
+    reply_id: str = field(default_factory=ids.new_id)
+    """Random; after a lost commit reply the answer that counts is mine only if the wait holds it."""
 
 
 @dataclass(frozen=True, slots=True)

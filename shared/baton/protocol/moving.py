@@ -54,8 +54,8 @@ class NextStep:
 
 def next_hop(
     context: HopContext, step: NextStep, *, log_length: int, status: Literal["pending", "waiting"]
-) -> tuple[NewHop, bytes]:
-    """Return the row of the hop that follows, and the body for its queue.
+) -> tuple[NewHop, bytes, Envelope]:
+    """Return the row of the hop that follows, the body for its queue, and what the body encodes.
 
     A waiting hop's body is only a reference: what it will see is known when the wait is over.
     """
@@ -86,7 +86,7 @@ def next_hop(
     if len(body) > WIRE_LIMIT_BYTES or status == "waiting":
         body, digest = reference(envelope.run_id, following.seq, step.to), ""
     hop = NewHop(following.seq, step.to, envelope.agent, following.kind, status, head, digest)
-    return hop, body
+    return hop, body, following
 
 
 def _text(envelope: Envelope, messages: tuple[Message, ...]) -> str | None:
@@ -109,4 +109,10 @@ def _entry(envelope: Envelope, step: NextStep) -> TrailEntry:
 def _spent(budget: Budget, step: NextStep, deadline_left_s: float | None) -> Budget:
     """Return what is left: replies and hops to a person use up no hop."""
     counts = step.kind != "reply" and step.to != guards.HUMAN
-    return budget.model_copy(update={"hops_left": budget.hops_left - counts, "deadline_left_s": deadline_left_s})
+    return Budget(
+        max_hops=budget.max_hops,
+        hops_left=budget.hops_left - counts,
+        deadline_left_s=deadline_left_s,
+        tokens_left=budget.tokens_left,
+        cost_left=budget.cost_left,
+    )

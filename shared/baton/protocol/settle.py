@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from baton import codec, ids
-from baton.envelope import Message
+from baton.envelope import Envelope, Message
 from baton.errors import FactsError, OutcomeError, RequestError
 from baton.journal.records import Finish, Lease, NewEvent, NewMessage, NewWait, RunEnd
 from baton.outcome import Answer, Ask, Handoff, Outcome
@@ -28,6 +28,8 @@ class Settled:
     finish: Finish
     body: bytes | None = None
     """Body for the next hop's queue; None where nothing is to be published."""
+    envelope: Envelope | None = None
+    """What `body` encodes, for a receiver in this process."""
 
 
 def checked(value: object, agent: str) -> Outcome:
@@ -100,10 +102,10 @@ def suspend(context: HopContext, wait: NewWait) -> Settled:
     return Settled(Finish(context.lease, "waiting", is_attempt=False, wait=wait, events=(event,)))
 
 
-def hand_back(lease: Lease) -> Settled:
-    """Give a hop up unfinished, so that any replica can take it at once."""
-    event = NewEvent("handed_back", lease.seq)
-    return Settled(Finish(lease, "pending", retry_in_s=0.0, is_attempt=False, events=(event,)))
+def hand_back(lease: Lease, *, delay_s: float = 0.0, reason: str = "") -> Settled:
+    """Give a hop up unfinished, so that any replica can take it after `delay_s` seconds."""
+    event = NewEvent("handed_back", lease.seq, {"reason": reason} if reason else {})
+    return Settled(Finish(lease, "pending", retry_in_s=delay_s, is_attempt=False, events=(event,)))
 
 
 def failed(context: HopContext, error: Failure) -> Settled:
@@ -173,7 +175,7 @@ def _ask(context: HopContext, ask: Ask) -> Settled:
         summary=envelope.summary,
         skill=envelope.skill,
     )
-    hop, _ = next_hop(context, step, log_length=position + 1, status="waiting")
+    hop, _, _ = next_hop(context, step, log_length=position + 1, status="waiting")
     wait = NewWait(
         wait_id=ids.new_id(),
         seq=hop.seq,
@@ -254,7 +256,9 @@ def _moved(
 ) -> Settled:
     """Return the rows of a hop whose control goes to another agent, or to a person."""
     is_human = step.to == guards.HUMAN
-    hop, body = next_hop(context, step, log_length=context.log_length, status="waiting" if is_human else "pending")
+    hop, body, following = next_hop(
+        context, step, log_length=context.log_length, status="waiting" if is_human else "pending"
+    )
     wait = NewWait(ids.new_id(), hop.seq, "human", guards.HUMAN, step.reason) if is_human else None
     outcome = {"did": step.did, "to": step.to, "reason": step.reason, "messages": len(step.messages)}
     crossing = {**outcome, "of": context.log_length, "bytes": len(body), "facts": sorted(step.facts)}
@@ -272,6 +276,7 @@ def _moved(
             ),
         ),
         None if is_human else body,
+        following,
     )
 
 

@@ -59,8 +59,10 @@ def check_reply(wait: NewWait, reply: Reply, graph: Graph) -> None:
             code="bad_reply",
             field="reply",
         )
-    if given == "text" and reply.text is not None:
-        codec.checked_text(reply.text, field="reply.text")
+    codec.checked_text(reply.by, field="reply.by")
+    for name, text in (("text", reply.text), ("reason", reply.reason or None)):
+        if text is not None:
+            codec.checked_text(text, field=f"reply.{name}")
     if reply.handoff and reply.handoff not in graph.cards:
         known = ", ".join(sorted(graph.cards))
         raise RequestError(
@@ -72,6 +74,8 @@ def check_reply(wait: NewWait, reply: Reply, graph: Graph) -> None:
 
 def resumption(wait: NewWait, hop: Envelope, reply: Reply) -> Resumption:
     """Return what a reply that `check_reply` let through does."""
+    if (reply.decision or reply.handoff) and reply.text and not reply.reason:
+        reply = replace(reply, reason=reply.text)
     seen = {"by": reply.by, "reason": reply.reason, "decision": reply.decision, "wait_id": wait.wait_id}
     event = {key: value for key, value in seen.items() if value}
     if wait.kind == "user":
@@ -119,7 +123,8 @@ def _human_reply(hop: Envelope, reply: Reply, event: dict[str, Any]) -> Resumpti
     note = NewMessage("person", reply.by, reply.text) if reply.text else None
     if reply.handoff:
         reason = reply.reason or f"given on by {reply.by}"
-        return Resumption("hand_on", next=_hand_on(hop, reply.handoff, reason), event={**event, "to": reply.handoff})
+        following = _hand_on(hop, reply.handoff, reason)
+        return Resumption("hand_on", message=note, next=following, event={**event, "to": reply.handoff})
     if reply.decision == "reject":
         told = reply.reason or "no reason given"
         error = Failure(code="declined", message=f"{reply.by} declined: {told}", agent=HUMAN)

@@ -13,10 +13,10 @@ from baton.routing.features import FloatArray
 from baton.routing.model import LexicalModel
 from baton.routing.softmax import IntArray
 
-LEAST_THRESHOLD = 0.03
-"""Never accept less; a text that shares nothing with any card has confidence 0."""
+LEAST_THRESHOLD = 0.04
+"""Less is never accepted: where skills have two or three examples, each that is left out scores too low."""
 DEFAULT_THRESHOLD = 0.05
-"""Where the cards give no example that could be left out."""
+"""For cards with too few examples to measure the share on."""
 _SAMPLE = 400  # texts; bounds the time where there are thousands, and is plenty for a quantile
 
 

@@ -25,7 +25,10 @@ _SPACE = np.uint64(ord(" "))
 
 # What separates words is listed, not what words are made of: combining marks, joiners and emoji stay
 # where they are, which `\w` would lose.
-_SEPARATORS = re.compile(r"[\s!-/:-@\[-`{-~\u00a1\u00ab\u00b7\u00bb\u00bf\u2010-\u205e\u3000-\u303f]+")
+_SEPARATORS = re.compile(
+    r"[\s!-/:-@\[-`{-~\u00a1\u00ab\u00b7\u00bb\u00bf\u060c\u061b\u061f\u06d4\u0964\u0965"
+    r"\u2010-\u205e\u3000-\u303f]+"
+)
 
 
 def normalise(text: str) -> str:

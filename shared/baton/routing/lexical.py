@@ -4,7 +4,6 @@ In: a text and the cards. Out: a `RouteDecision` with method `lexical`, for the 
 """
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,8 +29,8 @@ class _Trained:
 class LexicalClassifier:
     """Hashed n-grams into a softmax regression over skills, summed to agents; abstains when unsure.
 
-    Safe to share between threads. The first call with new cards trains (0.5 s for 77 skills of 10
-    examples) and makes other callers wait; a call takes well under a millisecond afterwards.
+    Safe to share between threads. The first call with new cards trains (about a second for 77 skills of
+    10 examples), and who asks with the same cards meanwhile waits; later calls take half a millisecond.
     """
 
     def __init__(self, *, reject_share: float = 0.1) -> None:
@@ -39,15 +38,18 @@ class LexicalClassifier:
 
         Args:
             reject_share: The knob between taking too much and too little, 0 to 1: of the requests that
-                the agents' own examples stand for, at most this share may be rejected. 0 rejects
-                little, foreign requests neither.
+                the agents' own examples stand for, about this share at most is rejected. The smaller,
+                the more foreign requests are taken too.
+
+        Raises:
+            ValueError: `reject_share` is no share.
         """
         if not 0.0 <= reject_share <= 1.0:
             msg = f"reject_share is {reject_share!r}; it is a share, 0 to 1"
             raise ValueError(msg)
         self._reject_share = reject_share
         self._lock = threading.Lock()
-        self._models: OrderedDict[str, _Trained] = OrderedDict()
+        self._models: dict[str, _Trained] = {}
         self._latest: tuple[tuple[Card, ...], _Trained] | None = None
 
     def classify(self, text: str, cards: Sequence[Card]) -> RouteDecision:
@@ -67,13 +69,14 @@ class LexicalClassifier:
         if latest and _are_same(latest[0], cards):
             return latest[1]
         key = card_set_hash(cards)
-        with self._lock:
-            trained = self._models.get(key) or self._train(cards)
-            self._models[key] = trained
-            self._models.move_to_end(key)
-            while len(self._models) > _KEPT_MODELS:
-                self._models.popitem(last=False)
-            self._latest = (cards, trained)
+        trained = self._models.get(key)
+        if trained is None:
+            with self._lock:
+                trained = self._models.get(key) or self._train(cards)
+                self._models[key] = trained
+                if len(self._models) > _KEPT_MODELS:
+                    del self._models[next(iter(self._models))]
+        self._latest = (cards, trained)
         return trained
 
     def _train(self, cards: tuple[Card, ...]) -> _Trained:

@@ -43,7 +43,7 @@ def recognise(decision: RouteDecision, active: str, *, policy: ShiftPolicy = DEF
         research/routing.md section 4: choosing the likeliest agent for each turn hands off half of the
         follow-ups; a margin for the active agent cures most of it.
     """
-    if decision.agent is None or decision.agent == active:
+    if decision.agent is None:
         return None
     scores = decision.scores or {decision.agent: decision.confidence}  # rules have no scores
     own = scores.get(active, max(0.0, 1.0 - sum(scores.values())))

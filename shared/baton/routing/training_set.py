@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,9 @@ MAX_EXAMPLES = 100
 """Examples taken of one skill, the first ones."""
 MAX_TEXTS = 30_000
 """Texts taken of all cards; where there are more skills, each is left with fewer examples."""
+
+
+_Group: TypeAlias = tuple[str, str | None, Mapping[str, bool]]  # agent, skill, texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +85,7 @@ def _add(texts: dict[str, bool], titles: Iterable[str], examples: Iterable[str])
     texts.update((words, True) for words in map(normalise, examples) if words)
 
 
-def _assembled(
-    agents: tuple[str, ...], grouped: Sequence[tuple[str, str | None, Mapping[str, bool]]]
-) -> TrainingSet:
+def _assembled(agents: tuple[str, ...], grouped: Sequence[_Group]) -> TrainingSet:
     position = {agent: index for index, agent in enumerate(agents)}
     rows = [
         (text, index, is_example)

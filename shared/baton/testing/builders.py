@@ -29,6 +29,8 @@ def make_envelope(text: str = "hello", **changes: Any) -> Envelope:
         "messages": (message,),
         "spans": spans([0]),
     }
+    if "messages" in changes:
+        fields["text"] = text
     return Envelope.model_validate({**fields, **changes})
 
 

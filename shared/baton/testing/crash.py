@@ -24,7 +24,7 @@ __all__ = ["POINTS", "CrashError", "CrashReport", "Options", "RunStory", "run", 
 
 POINTS = failpoints.POINTS
 """Every point at which a process can be killed, in the order in which a run passes them."""
-GRACE_S = 15.0
+GRACE_S = 20.0
 """How long a process may take to start and to stop beside its work, in seconds."""
 
 
@@ -108,8 +108,8 @@ def _errand(send: str, options: Options) -> Errand:
     request = {**options.get("request", {}), "text": send, "batch": name, "idempotency_key": f"crash-{name}"}
     if "facts" in options:
         request["facts"] = dict(options["facts"])
-    replies = [one if isinstance(one, str) else dict(one) for one in options.get("replies", ())]
-    return Errand(request=request, replies=replies, review=options.get("review"))
+    answers = {"replies": list(options.get("replies", ())), "review": options.get("review")}
+    return Errand.model_validate({"request": request, **answers})
 
 
 def _crashed(job: Job, folder: Path, point: tuple[str, int], options: Options) -> CrashReport:

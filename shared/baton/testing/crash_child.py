@@ -6,6 +6,7 @@ run has ended or waits for an answer that the job does not have. `crash_process`
 
 import asyncio
 import contextlib
+import faulthandler
 import os
 import signal
 import sys
@@ -24,6 +25,8 @@ from baton.service import serving
 
 READY = "baton crash child: serving"
 """Printed once the team is served."""
+STACKS = signal.SIGUSR1
+"""Makes the process print where its threads are, even while one blocks the event loop."""
 
 
 class Errand(BaseModel):
@@ -91,6 +94,7 @@ async def _until_told(job: Job) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Do the job in the file that the first argument names."""
+    faulthandler.register(STACKS)
     asyncio.run(_until_told(Job.model_validate_json(Path(arguments[0]).read_bytes())))
 
 

@@ -3,6 +3,7 @@
 In: a job and a journal. Out: how the process ended and what it printed.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,10 +14,10 @@ from types import TracebackType
 from typing import Self
 
 from baton.errors import BatonError
-from baton.testing.crash_child import Job
+from baton.testing.crash_child import STACKS, Job
 
-FAST = {"BATON_POLL_S": "0.05", "BATON_RETRY_BASE_S": "0.02"}
-"""Settings under which a test does not wait for the poll."""
+FAST = {"BATON_POLL_S": "0.05", "BATON_RETRY_BASE_S": "0.02", "BATON_GRACE_S": "5"}
+"""Settings under which a test does not wait for the poll, or for what hangs."""
 TOLD_BYTES = 6000
 """How much of a child's output an error shows."""
 
@@ -42,7 +43,7 @@ class Child:
         job_file = self._output.with_suffix(".json")
         job_file.write_text(job.model_dump_json(), encoding="utf-8")
         with self._output.open("wb") as output:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603  # this interpreter, and a module of this package
                 [sys.executable, "-m", "baton.testing.crash_child", str(job_file)],
                 env=environment(journal, environ or {}),
                 stdin=subprocess.DEVNULL,
@@ -75,6 +76,7 @@ class Child:
         try:
             code = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
+            self._show_stacks()
             self.kill()
             raise CrashError(f"the process did not exit within {timeout_s:g} s; it printed:\n{self.output}") from None
         if code not in (0, -signal.SIGKILL):
@@ -89,6 +91,12 @@ class Child:
     def terminate(self) -> None:
         """Ask it by SIGTERM to finish what it does and exit."""
         self._process.terminate()
+
+    def _show_stacks(self) -> None:
+        """Let it print where its threads are: what blocks them is what the test's author wants to know."""
+        self._process.send_signal(STACKS)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)
 
     def __enter__(self) -> Self:
         return self

@@ -50,9 +50,9 @@ class RunStory:
         numbers = [event.number for event in self.events]
         if numbers != list(range(1, len(numbers) + 1)):
             found.append(f"the events are numbered {numbers}")
-        if open_hops := [hop.seq for hop in self.hops if hop.status not in ("done", "failed")]:
-            if result.has_ended:
-                found.append(f"the run has ended and its hops {open_hops} have not")
+        open_hops = [hop.seq for hop in self.hops if hop.status not in ("done", "failed")]
+        if result.has_ended and open_hops:
+            found.append(f"the run has ended and its hops {open_hops} have not")
         if [hop.seq for hop in self.hops] != list(range(len(self.hops))):
             found.append(f"the hops are numbered {[hop.seq for hop in self.hops]}")
         return found

@@ -4,7 +4,7 @@ In: an `Accept`. Out: the run with its hop 0, or the wait answered; and the key 
 repetition is recognised, in the same transaction.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from baton import codec
 from baton.errors import FactsError, IdempotencyConflictError, RequestError
@@ -20,38 +20,48 @@ def accept(tx: Transaction, command: Accept) -> Accepted:
         IdempotencyConflictError: The key is known with another body.
     """
     conversation_id = command.request.conversation_id or command.run_id
-    body_hash = codec.fingerprint(command.request.model_dump())
+    body_hash = codec.fingerprint(command.request.model_dump()) if command.key is not None else ""
     if known := _known(tx, command, body_hash):
         return known
-    wait = tx.one(
-        "SELECT waits.* FROM runs JOIN waits USING (run_id) WHERE runs.tenant = ? AND runs.conversation_id = ? "
-        "AND runs.status = 'waiting' AND waits.status = 'waiting' AND waits.kind = 'user' LIMIT 1",
-        command.tenant,
-        conversation_id,
-    )
-    if wait is not None:
+    if command.request.conversation_id and (wait := _wait_for_user(tx, command)) is not None:
         return _as_reply(tx, command, wait, conversation_id, body_hash)
-    _insert(tx, command, conversation_id)
+    run = _insert(tx, command, conversation_id)
     _remember(tx, command, body_hash, "run", command.run_id, None)
-    published = conversation.give(tx, command.tenant, conversation_id)
+    if run["position"] == 0:  # nobody was there before
+        conversation.take(tx, run)
+        published = conversation.begin(tx, run)
+    else:
+        published = conversation.give(tx, command.tenant, conversation_id)
     return Accepted(command.run_id, conversation_id, "run", True, tuple(published))
 
 
+def _wait_for_user(tx: Transaction, command: Accept) -> Any:
+    return tx.one(
+        "SELECT waits.* FROM runs JOIN waits USING (run_id) WHERE runs.tenant = ? AND runs.conversation_id = ? "
+        "AND runs.status = 'waiting' AND waits.status = 'waiting' AND waits.kind = 'user' LIMIT 1",
+        command.tenant,
+        command.request.conversation_id,
+    )
+
+
 def _known(tx: Transaction, command: Accept, body_hash: str) -> Accepted | None:
-    if command.key is not None:
-        row = tx.one("SELECT * FROM accepted WHERE tenant = ? AND key = ?", command.tenant, command.key)
-        if row is not None and row["body_hash"] != body_hash:
-            raise IdempotencyConflictError(command.key)
-        if row is None:
-            return None
-        run_id, took = row["run_id"], row["took"]
-    else:
-        run_id, took = command.run_id, "run"
+    row = tx.one("SELECT * FROM accepted WHERE tenant = ? AND key = ?", command.tenant, _key(command))
+    if row is not None and row["body_hash"] != body_hash:
+        raise IdempotencyConflictError(_key(command))
+    if row is None and command.key is not None:
+        return None
+    run_id: str = command.run_id if row is None else row["run_id"]
+    took: Literal["run", "reply", "cancel"] = "run" if row is None else row["took"]
     run = tx.one("SELECT conversation_id FROM runs WHERE run_id = ?", run_id)
     if run is None:
-        return Accepted(run_id, "", took, is_new=False) if command.key is not None else None
+        return None if row is None else Accepted(run_id, "", took, is_new=False)
     _add_address(tx, command, run_id)
-    return Accepted(run_id, run["conversation_id"], took, is_new=False)
+    return Accepted(run_id, run["conversation_id"], took, is_new=run_id == command.run_id)
+
+
+def _key(command: Accept) -> str:
+    """Return what a request is known under; without a key, its own run id: it may have become a reply."""
+    return command.run_id if command.key is None else command.key
 
 
 def _as_reply(tx: Transaction, command: Accept, wait: Any, conversation_id: str, body_hash: str) -> Accepted:
@@ -78,8 +88,8 @@ def _as_reply(tx: Transaction, command: Accept, wait: Any, conversation_id: str,
     return Accepted(wait["run_id"], conversation_id, "reply", True, replied.publish)
 
 
-def _insert(tx: Transaction, command: Accept, conversation_id: str) -> None:
-    """Insert the run, its hop 0 blocked until it has the conversation."""
+def _insert(tx: Transaction, command: Accept, conversation_id: str) -> Any:
+    """Insert the run, its hop 0 blocked until it has the conversation; return its row."""
     request = command.request
     position = tx.one(
         "INSERT INTO conversations (tenant, conversation_id, facts, next_position) VALUES (?, ?, '{}', 1) "
@@ -88,10 +98,10 @@ def _insert(tx: Transaction, command: Accept, conversation_id: str) -> None:
         conversation_id,
     )[0]
     deadline_s = request.deadline_s or command.default_deadline_s
-    tx.run(
+    run = tx.one(
         "INSERT INTO runs (run_id, tenant, conversation_id, position, status, request, blocked_text, max_hops, "
         "deadline_at, batch, redrive_of, root_run_id, trace_id, traceparent, tracestate, accepted_at) "
-        "VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
         command.run_id,
         command.tenant,
         conversation_id,
@@ -116,14 +126,15 @@ def _insert(tx: Transaction, command: Accept, conversation_id: str) -> None:
     )
     rows.add_events(tx, command.run_id, [NewEvent("accepted", 0, {"position": position})])
     _add_address(tx, command, command.run_id)
+    return run
 
 
 def _remember(tx: Transaction, command: Accept, body_hash: str, took: str, run_id: str, wait_id: str | None) -> None:
-    if command.key is not None:
+    if command.key is not None or took == "reply":
         tx.run(
             "INSERT INTO accepted VALUES (?, ?, ?, ?, ?, ?, ?)",
             command.tenant,
-            command.key,
+            _key(command),
             body_hash,
             took,
             run_id,

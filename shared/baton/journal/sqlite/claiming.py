@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from baton import codec
-from baton.envelope import Message, decode
+from baton.envelope import Message
 from baton.journal.records import (
     Claim,
     ClaimCommand,
@@ -27,37 +27,52 @@ from baton.protocol import poll as poll_rules
 from baton.protocol import retry, transfer
 from baton.request import Failure
 
+_HOP = "run_id, seq, agent, kind, attempt, token, digest, pending_since, error"
+_RUN = (
+    "run_id, tenant, conversation_id, status, stop, agent, request, text_position, deadline_at, root_run_id, "
+    "traceparent, tracestate, active_agent, active_at, facts, log_length, "
+    "EXISTS (SELECT 1 FROM steps WHERE steps.run_id = runs.run_id) AS has_steps"
+)
+"""What a claim reads; a row is read at every hop, so only that."""
+
 
 def claim(tx: Transaction, command: ClaimCommand) -> Claim | None:
     """Take a hop whose time has come. Idempotent by `claim_id`: a claim is mine if the row holds it."""
     hop = _take(tx, command)
     if hop is None:
         hop = tx.one(
-            "SELECT * FROM hops WHERE run_id = ? AND seq = ? AND claim_id = ? AND status = 'running'",
+            f"SELECT {_HOP} FROM hops WHERE run_id = ? AND seq = ? AND claim_id = ? AND status = 'running'",
             command.run_id,
             command.seq,
             command.claim_id,
         )
     if hop is None:
         return None
-    if hop["attempt"] > command.max_attempts:
-        _exhaust(tx, hop)
-        return None
     run = tx.one(
-        "SELECT runs.*, active_agent, active_at, facts, log_length FROM runs "
-        "JOIN conversations USING (tenant, conversation_id) WHERE run_id = ?",
-        hop["run_id"],
+        f"SELECT {_RUN} FROM runs JOIN conversations USING (tenant, conversation_id) WHERE run_id = ?", hop["run_id"]
     )
     if run["stop"]:
         finishing.end_stopped(tx, run, hop["seq"], run["stop"])
         return None
+    if hop["attempt"] > command.max_attempts:
+        _exhaust(tx, run, hop)
+        return None
     return _claimed(tx, run, hop, command.digest)
 
 
-def poll(tx: Transaction, command: PollCommand) -> list[Claim]:
-    """Claim due retries, hand-backs and lost leases by due time, then first attempts that were missed."""
+Picked = list[tuple[str, int, bool]]
+"""Hops that a poll wants to claim: run, seq, and whether it is a suspect."""
+
+
+def poll(tx: Transaction, command: PollCommand, picked: Picked) -> list[Claim]:
+    """Claim due retries, hand-backs and lost leases by due time, then first attempts that were missed.
+
+    Idempotent by `picked`: what an execution picked whose commit is unknown is claimed again, under
+    the same claim ids.
+    """
+    picked[:] = picked or _due(tx, command)
     claims = []
-    for run_id, seq, is_suspect in _due(tx, command):
+    for run_id, seq, is_suspect in picked:
         wish = ClaimCommand(
             run_id,
             seq,
@@ -72,7 +87,7 @@ def poll(tx: Transaction, command: PollCommand) -> list[Claim]:
     return claims
 
 
-def _due(tx: Transaction, command: PollCommand) -> list[tuple[str, int, bool]]:
+def _due(tx: Transaction, command: PollCommand) -> Picked:
     """Return the hops to claim, with at most one suspect: that with the fewest attempts."""
     suspect = "(status = 'running' AND attempt >= ?)"
     bound = poll_rules.suspect_from(command.max_attempts)
@@ -171,7 +186,7 @@ def _take(tx: Transaction, command: ClaimCommand) -> Any:
         "due_at = ?, started_at = ? WHERE run_id = ? AND seq = ? AND agent = ? AND due_at <= ? "
         "AND status IN ('pending', 'running') AND claim_id IS NOT ? "
         f"AND EXISTS (SELECT 1 FROM runs WHERE runs.run_id = hops.run_id AND runs.status IN {rows.OPEN}) "
-        "RETURNING *",
+        f"RETURNING {_HOP}",
         command.claim_id,
         command.owner,
         tx.now + command.lease_s,
@@ -193,11 +208,11 @@ def _claimed(tx: Transaction, run: Any, hop: Any, digest: str | None) -> Claim:
     head, text = None, None
     messages: tuple[Message, ...] = ()
     if digest is None or digest != hop["digest"]:
-        head = hop["head"]
-        envelope = decode(head)
-        messages = read_messages(tx, run["tenant"], run["conversation_id"], envelope.spans)
-        text = _text(tx, run, envelope.text_position, messages)
-    steps = tx.all("SELECT * FROM steps WHERE run_id = ?", hop["run_id"]) if hop["seq"] else []
+        head = tx.one("SELECT head FROM hops WHERE run_id = ? AND seq = ?", hop["run_id"], hop["seq"])[0]
+        fields = codec.decode(head)  # not an Envelope: its version is the worker's business
+        messages = read_messages(tx, run["tenant"], run["conversation_id"], fields.get("spans", ()))
+        text = _text(tx, run, fields.get("text_position", 0), messages)
+    steps = tx.all("SELECT * FROM steps WHERE run_id = ?", hop["run_id"]) if run["has_steps"] else []
     return Claim(
         lease=Lease(hop["run_id"], hop["seq"], hop["token"]),
         agent=hop["agent"],
@@ -205,6 +220,7 @@ def _claimed(tx: Transaction, run: Any, hop: Any, digest: str | None) -> Claim:
         pending_since=hop["pending_since"],
         run=_state(run, hop["kind"]),
         now=tx.now,
+        digest=hop["digest"],
         head=head,
         text=text,
         messages=messages,
@@ -257,9 +273,8 @@ def _text(tx: Transaction, run: Any, position: int, messages: tuple[Message, ...
     return str(row[0])
 
 
-def _exhaust(tx: Transaction, hop: Any) -> None:
+def _exhaust(tx: Transaction, run: Any, hop: Any) -> None:
     """End the run of a hop that has used its attempts, found at a claim: the process died in them."""
-    run = tx.one("SELECT * FROM runs WHERE run_id = ?", hop["run_id"])
     last = Failure.model_validate_json(hop["error"]) if hop["error"] else None
     failure = retry.exhausted(hop["agent"], hop["attempt"] - 1, last)
     tx.run(

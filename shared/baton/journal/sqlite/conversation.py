@@ -161,6 +161,7 @@ def _over(tx: Transaction, run: Any, hop: Any, does: waiting.Resumption) -> list
         assert does.wait is not None
         rows.add_wait(tx, run, does.wait)
         return pass_on(tx, run)
+    tx.run("UPDATE runs SET agent = ? WHERE run_id = ?", following.agent, run["run_id"])
     return [
         PendingHop(
             run["run_id"],

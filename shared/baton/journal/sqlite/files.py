@@ -3,6 +3,7 @@
 In: a path. Out: connections to a file that is certainly a journal of a version this library reads.
 """
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -29,9 +30,13 @@ def connect(path: Path, *, busy_s: float = 0.0) -> sqlite3.Connection:
     """
     connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA journal_size_limit = 67108864")
-    connection.execute("PRAGMA cache_size = -16384")
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+        connection.execute("PRAGMA cache_size = -16384")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
@@ -44,19 +49,14 @@ def prepare(path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = connect(path, busy_s=BUSY_S)
+        with contextlib.closing(connect(path, busy_s=BUSY_S)) as connection:
+            _check(connection, path)
     except (OSError, sqlite3.OperationalError) as error:
-        raise JournalUnavailableError(f"the journal {str(path)!r} cannot be opened: {error}") from error
-    try:
-        _check(connection, path)
-    except sqlite3.OperationalError as error:
         raise JournalUnavailableError(f"the journal {str(path)!r} cannot be opened: {error}") from error
     except sqlite3.DatabaseError as error:
         raise JournalVersionError(
             f"{str(path)!r} is no journal or is damaged: {error}; move it away, or name another BATON_JOURNAL_URL"
         ) from error
-    finally:
-        connection.close()
 
 
 class ServingLock:

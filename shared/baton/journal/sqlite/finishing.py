@@ -18,23 +18,24 @@ FENCED = Finished("fenced")
 def finish(tx: Transaction, finish: Finish) -> Finished:
     """Write the end of an attempt. Idempotent: done twice, it reports what the first did."""
     lease = finish.lease
-    hop = tx.one("SELECT * FROM hops WHERE run_id = ? AND seq = ? AND token = ?", lease.run_id, lease.seq, lease.token)
-    run = tx.one("SELECT * FROM runs WHERE run_id = ?", lease.run_id)
-    if hop is None or run is None:
+    run = tx.one(
+        "SELECT run_id, tenant, conversation_id, runs.agent, stop, runs.ended_at, traceparent, tracestate, "
+        "hops.status AS hop_status, outcome FROM hops JOIN runs USING (run_id) "
+        "WHERE run_id = ? AND seq = ? AND token = ?",
+        lease.run_id,
+        lease.seq,
+        lease.token,
+    )
+    if run is None:
         return FENCED
-    if hop["status"] != "running":
-        return _known(tx, finish, hop, run)
+    if run["hop_status"] != "running":
+        return _known(tx, finish, run)
     if run["ended_at"] is not None:
         return FENCED
     if run["stop"] and finish.end is None:
-        return stop(tx, run, hop)
+        return Finished("cancelled", tuple(end_stopped(tx, run, lease.seq, run["stop"])), (lease.run_id,))
     _close(tx, finish)
-    return _follow(tx, finish, run, hop)
-
-
-def stop(tx: Transaction, run: Any, hop: Any) -> Finished:
-    """End a run that was cancelled, or is past its deadline, at the write of its running hop."""
-    return Finished("cancelled", tuple(end_stopped(tx, run, hop["seq"], run["stop"])), (run["run_id"],))
+    return _follow(tx, finish, run)
 
 
 def end_stopped(tx: Transaction, run: Any, seq: int, why: str) -> list[PendingHop]:
@@ -71,7 +72,7 @@ def _close(tx: Transaction, finish: Finish) -> None:
         "WHERE run_id = ? AND seq = ?",
         finish.hop_status,
         0 if finish.is_attempt else 1,
-        None if finish.outcome is None else codec.encode(finish.outcome),
+        _outcome(finish),
         None if finish.error is None else finish.error.model_dump_json().encode(),
         tx.now if is_over else None,
         tx.now + (finish.retry_in_s or 0.0),
@@ -83,17 +84,20 @@ def _close(tx: Transaction, finish: Finish) -> None:
     )
 
 
-def _follow(tx: Transaction, finish: Finish, run: Any, hop: Any) -> Finished:
+def _outcome(finish: Finish) -> bytes | None:
+    return None if finish.outcome is None else codec.encode(finish.outcome)
+
+
+def _follow(tx: Transaction, finish: Finish, run: Any) -> Finished:
     run_id = run["run_id"]
     for message in finish.messages:
-        rows.add_message(tx, run, hop["seq"], message)
+        rows.add_message(tx, run, finish.lease.seq, message)
     _update_conversation(tx, finish, run)
-    rows.add_events(tx, run_id, finish.events)
+    rows.add_events(tx, run_id, finish.events, agent=finish.next.agent if finish.next else None)
     published: list[PendingHop] = []
     if finish.next is not None:
         rows.add_hop(tx, run_id, finish.next)
         if finish.next.status == "pending":
-            tx.run("UPDATE runs SET agent = ? WHERE run_id = ?", finish.next.agent, run_id)
             published.append(_pending(run, finish))
     if finish.wait is not None:
         rows.add_wait(tx, run, finish.wait)
@@ -126,9 +130,9 @@ def _update_conversation(tx: Transaction, finish: Finish, run: Any) -> None:
         )
 
 
-def _known(tx: Transaction, finish: Finish, hop: Any, run: Any) -> Finished:
+def _known(tx: Transaction, finish: Finish, run: Any) -> Finished:
     """Report what this very finish did before its reply was lost; the token says that it was mine."""
-    if hop["status"] != finish.hop_status:
+    if run["hop_status"] != finish.hop_status or run["outcome"] != _outcome(finish):
         return FENCED
     if finish.next is None:
         ended = (run["run_id"],) if finish.end or finish.wait else ()

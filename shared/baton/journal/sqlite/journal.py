@@ -29,7 +29,7 @@ from baton.journal.sqlite import accepting, claiming, files, finishing, pruning,
 from baton.journal.sqlite.reader import Reader
 from baton.journal.sqlite.writer import Transaction, Writer
 from baton.journal.views import AgentView, EventView, HopView, RunFilter, RunView, StepView, WaitView
-from baton.request import Result
+from baton.request import Result, RunStatus
 
 
 class SqliteJournal:
@@ -92,7 +92,8 @@ class SqliteJournal:
 
     async def poll(self, command: PollCommand) -> list[Claim]:
         """See `Journal.poll`."""
-        return await self.writer.do(lambda tx: claiming.poll(tx, command))
+        picked: claiming.Picked = []
+        return await self.writer.do(lambda tx: claiming.poll(tx, command, picked))
 
     async def renew(self, leases: Sequence[Lease], lease_s: float) -> Renewed:
         """See `Journal.renew`."""
@@ -139,6 +140,10 @@ class SqliteJournal:
     async def history(self, tenant: str, conversation_id: str) -> tuple[Message, ...]:
         """See `Journal.history`."""
         return await self.reader.do(lambda tx: reading.history(tx, tenant, conversation_id))
+
+    async def status(self, run_id: str) -> RunStatus:
+        """See `Journal.status`."""
+        return await self.reader.do(lambda tx: reading.status(tx, run_id))
 
     async def result(self, run_id: str) -> Result:
         """See `Journal.result`."""

@@ -13,7 +13,7 @@ from baton.journal.records import WaitKind
 from baton.journal.sqlite import rows
 from baton.journal.sqlite.writer import Transaction
 from baton.journal.views import AgentView, EventView, HopView, RunFilter, RunView, StepView, WaitView
-from baton.request import Failure, Question, Result
+from baton.request import Failure, Question, Result, RunStatus
 
 MIN_PREFIX = 6
 """Shortest beginning of a run id that is looked up."""
@@ -61,6 +61,19 @@ def runs(tx: Transaction, wanted: RunFilter) -> list[RunView]:
     where = " AND ".join(f"{name} = ?" for name in given) or "1"
     found = tx.all(f"SELECT * FROM runs WHERE {where} ORDER BY run_id DESC LIMIT ?", *given.values(), wanted.limit)
     return [run_view(tx, row) for row in reversed(found)]
+
+
+def status(tx: Transaction, run_id: str) -> RunStatus:
+    """Return a run's status.
+
+    Raises:
+        NotFoundError: There is no such run.
+    """
+    row = tx.one("SELECT status FROM runs WHERE run_id = ?", run_id)
+    if row is None:
+        raise NotFoundError(f"no run {run_id!r}; `baton runs` lists them")
+    found: RunStatus = row[0]
+    return found
 
 
 def result(tx: Transaction, run_id: str) -> Result:

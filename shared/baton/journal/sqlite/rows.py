@@ -15,13 +15,23 @@ OPEN = "('queued', 'running', 'waiting')"
 """Statuses of a run that has not ended."""
 
 
-def add_events(tx: Transaction, run_id: str, events: Iterable[NewEvent]) -> None:
-    """Append to the run's timeline, numbered from the counter on its row."""
+def add_events(tx: Transaction, run_id: str, events: Iterable[NewEvent], *, agent: str | None = None) -> None:
+    """Append to the run's timeline, numbered from the counter on its row.
+
+    Args:
+        tx: The transaction.
+        run_id: Whose timeline.
+        events: In order.
+        agent: Where the run stands from now on; None: where it stood.
+    """
     new = list(events)
     if not new:
         return
     last = tx.one(
-        "UPDATE runs SET last_event = last_event + ? WHERE run_id = ? RETURNING last_event", len(new), run_id
+        "UPDATE runs SET last_event = last_event + ?, agent = coalesce(?, agent) WHERE run_id = ? RETURNING last_event",
+        len(new),
+        agent,
+        run_id,
     )[0]
     for number, event in enumerate(new, last - len(new) + 1):
         tx.run(

@@ -31,6 +31,7 @@ CREATE INDEX runs_conversation ON runs (tenant, conversation_id, position);
 CREATE INDEX runs_batch ON runs (batch) WHERE batch IS NOT NULL;
 CREATE INDEX runs_deadline ON runs (deadline_at) WHERE deadline_at IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX runs_stop ON runs (run_id) WHERE stop IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX runs_open ON runs (run_id) WHERE ended_at IS NULL;
 
 CREATE TABLE hops (

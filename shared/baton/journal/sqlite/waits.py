@@ -16,7 +16,7 @@ from baton.protocol import waiting
 
 
 def answer(tx: Transaction, reply: Reply) -> Replied:
-    """Answer a wait.
+    """Answer a wait. Idempotent by the reply's own id: an answer that the wait holds already is mine.
 
     Raises:
         NotFoundError: There is no such run or wait.
@@ -29,16 +29,18 @@ def answer(tx: Transaction, reply: Reply) -> Replied:
     body_hash = codec.fingerprint([reply.text, reply.decision, reply.handoff, reply.reason])
     if _is_known(tx, reply, body_hash):
         return Replied(run["run_id"], run["status"], is_new=False)
-    wait = _open_wait(tx, run, reply)
+    wait = _wait(tx, run, reply)
+    if wait["status"] != "waiting":
+        if wait["answer"] and codec.decode(wait["answer"])["reply_id"] == reply.reply_id:
+            return Replied(run["run_id"], run["status"])
+        raise NotWaitingError(wait["wait_id"], _how(wait))
     waiting.check_reply(rows.as_wait(wait), reply, registry.graph(tx))
-    hit = tx.run(
+    tx.run(
         "UPDATE waits SET status = 'answered', answer = ?, answered_at = ? WHERE wait_id = ? AND status = 'waiting'",
         codec.encode(asdict(reply)),
         tx.now,
         wait["wait_id"],
     )
-    if not hit:
-        raise NotWaitingError(wait["wait_id"], _how(wait))
     if reply.key is not None:
         tx.run(
             "INSERT INTO accepted VALUES (?, ?, ?, 'reply', ?, ?, ?)",
@@ -57,18 +59,22 @@ def cancel(tx: Transaction, run_id: str, by: str, reason: str) -> Replied:
 
     Raises:
         NotFoundError: There is no such run.
+        RequestError: Who cancels, or why, is no text that can be stored.
     """
     run = tx.one("SELECT * FROM runs WHERE run_id = ?", run_id)
     if run is None:
         raise NotFoundError(f"no run {run_id!r}")
     if run["ended_at"] is not None:
         return Replied(run_id, run["status"], is_new=False)
-    told = f"by {by}: {reason}" if reason else f"by {by}"
+    codec.checked_text(by, field="by")
+    told = f"by {by}: {codec.checked_text(reason, field='reason')}" if reason else f"by {by}"
     return _replied(tx, run, _stop(tx, run, f"cancelled:{told}"))
 
 
 def sweep(tx: Transaction) -> Sweep:
-    """End waits and runs past their deadline, and free conversations that nobody passed on."""
+    """End waits and runs past their deadline or whose worker died before it could stop them, and free
+    conversations that nobody passed on.
+    """
     published: list[PendingHop] = []
     ended: list[str] = []
     waits = tx.all("SELECT * FROM waits WHERE status = 'waiting' AND deadline_at <= ? LIMIT 100", tx.now)
@@ -81,12 +87,19 @@ def sweep(tx: Transaction) -> Sweep:
     for run in runs:
         published += _stop(tx, run, "deadline")
         ended.append(run["run_id"])
+    for run in tx.all(
+        "SELECT * FROM runs WHERE stop IS NOT NULL AND ended_at IS NULL AND NOT EXISTS "
+        "(SELECT 1 FROM hops WHERE hops.run_id = runs.run_id AND status = 'running' AND due_at > ?) LIMIT 100",
+        tx.now,
+    ):
+        published += finishing.end_stopped(tx, run, 0, run["stop"])
+        ended.append(run["run_id"])
     stuck = tx.all(
         # the first condition is the index's own; without it this would read every hop there ever was
         "SELECT DISTINCT tenant, conversation_id FROM hops JOIN runs USING (run_id) "
         "JOIN conversations USING (tenant, conversation_id) "
         "WHERE hops.status IN ('blocked', 'waiting') AND hops.status = 'blocked' AND (holder_run IS NULL "
-        "OR EXISTS (SELECT 1 FROM runs AS h WHERE h.run_id = holder_run AND h.ended_at IS NOT NULL)) LIMIT 100"
+        "OR NOT EXISTS (SELECT 1 FROM runs AS h WHERE h.run_id = holder_run AND h.ended_at IS NULL)) LIMIT 100"
     )
     for row in stuck:
         tx.run("UPDATE conversations SET holder_run = NULL WHERE tenant = ? AND conversation_id = ?", *row)
@@ -103,7 +116,7 @@ def _is_known(tx: Transaction, reply: Reply, body_hash: str) -> bool:
     return row is not None
 
 
-def _open_wait(tx: Transaction, run: Any, reply: Reply) -> Any:
+def _wait(tx: Transaction, run: Any, reply: Reply) -> Any:
     """Return the wait that a reply is for: the one it names, or the run's last."""
     if reply.wait_id is not None:
         wait = tx.one("SELECT * FROM waits WHERE wait_id = ? AND run_id = ?", reply.wait_id, run["run_id"])
@@ -115,8 +128,6 @@ def _open_wait(tx: Transaction, run: Any, reply: Reply) -> Any:
     if wait is None:
         named = f"no wait {reply.wait_id!r}" if reply.wait_id else "no wait"
         raise NotFoundError(f"run {run['run_id']!r} is {run['status']} and has {named}")
-    if wait["status"] != "waiting":
-        raise NotWaitingError(wait["wait_id"], _how(wait))
     return wait
 
 
@@ -147,9 +158,9 @@ def _stop(tx: Transaction, run: Any, why: str) -> list[PendingHop]:
         "SELECT seq FROM hops WHERE run_id = ? AND status = 'running' AND due_at > ?", run["run_id"], tx.now
     )
     if running is not None:
-        tx.run("UPDATE runs SET stop = ? WHERE run_id = ?", why, run["run_id"])
+        tx.run("UPDATE runs SET stop = coalesce(stop, ?) WHERE run_id = ?", why, run["run_id"])
         return []
-    return finishing.end_stopped(tx, run, 0, why)
+    return finishing.end_stopped(tx, run, 0, run["stop"] or why)
 
 
 def _replied(tx: Transaction, run: Any, published: list[PendingHop]) -> Replied:
