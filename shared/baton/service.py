@@ -114,9 +114,14 @@ class Service:
         return [Worker(name, taker, shared, slots=slots) for name, taker, slots in takers]
 
     async def _opened(self, agent: Agent) -> Any:
+        """Open the agent's resources, once for this process."""
         if agent.open_resources is None:
             return None
-        return await self._resources.enter_async_context(agent.open_resources())
+        try:
+            return await self._resources.enter_async_context(agent.open_resources())
+        except Exception as error:
+            told = f"the resources of agent {agent.name!r} cannot be opened: {type(error).__name__}: {error}"
+            raise ConfigError(told) from error
 
     async def _refresh(self) -> None:
         cards, fallback = await self.journal.registry()

@@ -70,7 +70,10 @@ def test_functions_for_users_take_two_parameters_by_position() -> None:
     problems = [
         f"{function}: {', '.join(parameter.arg for parameter in function.positional)}"
         for function in functions()
-        if is_for_users(function) and function.is_public and len(function.positional) > MAX_POSITIONAL and not is_excused(function)
+        if is_for_users(function)
+        and function.is_public
+        and len(function.positional) > MAX_POSITIONAL
+        and not is_excused(function)
         if function.node.name == "__init__" or not is_magic(function.node.name)
     ]
     assert not problems, report(problems, f"Put `*` after the parameter number {MAX_POSITIONAL} or earlier.")

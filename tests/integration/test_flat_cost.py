@@ -55,4 +55,6 @@ def _scans(path: Path, statement: str) -> list[str]:
         return []
     with sqlite3.connect(path) as connection:
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
-    return [f"{step}: {statement[:200]}" for step in plan if re.match(rf"SCAN ({'|'.join(GROWING)})\b(?!.*INDEX)", step)]
+    return [
+        f"{step}: {statement[:200]}" for step in plan if re.match(rf"SCAN ({'|'.join(GROWING)})\b(?!.*INDEX)", step)
+    ]

@@ -108,8 +108,8 @@ def hand_back(lease: Lease, *, delay_s: float = 0.0, reason: str = "") -> Settle
     return Settled(Finish(lease, "pending", retry_in_s=delay_s, is_attempt=False, events=(event,)))
 
 
-def failed(context: HopContext, error: Failure) -> Settled:
-    """End the run as failed."""
+def failed(context: HopContext, error: Failure, *before: NewEvent) -> Settled:
+    """End the run as failed; `before` are events that lead up to it."""
     lease = context.lease
     return Settled(
         Finish(
@@ -117,7 +117,7 @@ def failed(context: HopContext, error: Failure) -> Settled:
             "failed",
             error=error,
             end=RunEnd("failed", context.envelope.agent, error=error),
-            events=(NewEvent("failed", lease.seq, _told(error)),),
+            events=(*before, NewEvent("failed", lease.seq, _told(error))),
         )
     )
 
@@ -231,10 +231,12 @@ def _handoff(context: HopContext, handoff: Handoff) -> Settled:
 
 def _routed(context: HopContext, routed: Routed) -> Settled:
     envelope = context.envelope
+    event = NewEvent("routed", context.lease.seq, routed.stored())
     if routed.agent is None:
         details = {"scores": dict(routed.decision.scores)} if routed.decision else {}
         code = "no_agent" if routed.decision else "unknown_agent"
-        return failed(context, Failure(code=code, message=routed.reason, agent=guards.ROUTER, details=details))
+        failure = Failure(code=code, message=routed.reason, agent=guards.ROUTER, details=details)
+        return failed(context, failure, event)
     if limit := guards.over_hop_limit(envelope, routed.agent):
         return failed(context, _failure(limit, envelope.agent))
     step = NextStep(
@@ -248,7 +250,7 @@ def _routed(context: HopContext, routed: Routed) -> Settled:
         skill=routed.skill,
         shift=routed.shift,
     )
-    return _moved(context, step, NewEvent("routed", context.lease.seq, routed.stored()))
+    return _moved(context, step, event)
 
 
 def _moved(

@@ -1,0 +1,110 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from baton.card import Card, SkillCard
+from baton.routing import calibration
+from baton.routing.calibration import (
+    DEFAULT_THRESHOLD,
+    LEAST_THRESHOLD,
+    best_threshold,
+    calibrated_threshold,
+)
+from baton.routing.model import LexicalModel
+from baton.routing.training_set import collect
+
+SHARES = st.floats(0.0, 1.0, width=32)
+CONFIDENCES = st.lists(st.floats(0.0, 1.0, width=32), min_size=1, max_size=60)
+
+
+def threshold(own: list[float], foreign: list[float], reject_share: float) -> float:
+    right = np.ones(len(own), dtype=np.bool_)
+    kinds = [np.array(foreign, dtype=np.float32)]
+    return best_threshold(np.array(own, dtype=np.float32), right, kinds, reject_share=reject_share)
+
+
+def test_it_lies_above_foreign_texts_where_that_costs_nothing() -> None:
+    found = threshold([0.4 + n / 100 for n in range(20)], [0.1, 0.2, 0.3], 0.1)
+    assert found == pytest.approx(0.4)
+
+
+def test_it_rejects_no_more_of_its_own_than_the_share_allows() -> None:
+    own = [n / 20 for n in range(1, 21)]
+    assert threshold(own, [0.08] * 100, 0.1) == pytest.approx(0.1)
+    assert threshold(own, [0.32] * 100, 0.1) == LEAST_THRESHOLD
+    assert threshold(own, [0.32] * 100, 0.5) == pytest.approx(0.35)
+    assert threshold(own, [0.99] * 100, 0.5) == LEAST_THRESHOLD
+
+
+def test_wrongly_placed_texts_are_no_loss() -> None:
+    own = np.array([0.2, 0.3, 0.4, 0.5], dtype=np.float32)
+    right = np.ones(4, dtype=np.bool_)
+    foreign = [np.array([0.25, 0.01, 0.01, 0.01, 0.01], dtype=np.float32)]
+    assert best_threshold(own, right, foreign, reject_share=1.0) == LEAST_THRESHOLD
+    right[0] = False
+    assert best_threshold(own, right, foreign, reject_share=1.0) == pytest.approx(0.3)
+
+
+def test_kinds_of_foreign_texts_weigh_the_same_whatever_their_number() -> None:
+    own = np.array([0.1] * 4 + [0.5] * 6, dtype=np.float32)
+    right = np.ones(10, dtype=np.bool_)
+    low, high = np.full(1_000, 0.05, dtype=np.float32), np.full(1, 0.3, dtype=np.float32)
+    assert best_threshold(own, right, [low, high], reject_share=0.6) == pytest.approx(0.5)
+
+
+def test_few_texts_say_nothing_about_a_small_share() -> None:
+    assert threshold([0.9] * 8, [0.1], 0.1) == DEFAULT_THRESHOLD
+    assert threshold([0.9] * 9, [0.1], 0.1) == pytest.approx(0.9)
+
+
+def test_without_a_share_only_what_resembles_nothing_is_rejected() -> None:
+    assert threshold([0.9] * 50, [0.8] * 50, 0.0) == LEAST_THRESHOLD
+
+
+@given(own=CONFIDENCES, foreign=CONFIDENCES, share=SHARES)
+def test_the_share_bounds_what_is_rejected(own: list[float], foreign: list[float], share: float) -> None:
+    found = threshold(own, foreign, share)
+    confidences = np.array(own, dtype=np.float32)
+    assert LEAST_THRESHOLD <= found <= 1.0
+    if found not in (DEFAULT_THRESHOLD, LEAST_THRESHOLD):
+        assert np.sum(confidences < found) <= share * (len(own) + 1)
+
+
+def test_the_threshold_of_a_desk_separates_its_own_requests_from_foreign_ones(
+    desk: tuple[Card, ...],
+) -> None:
+    model = LexicalModel(collect(desk))
+    found = calibrated_threshold(model, reject_share=0.1)
+    assert model.scores("the kitchen tap leaks").confidences()[0] > found
+    assert model.scores("who won the football match").confidences()[0] < found
+
+
+@pytest.mark.parametrize(("agents", "kinds"), [(1, 1), (3, 2)])
+def test_background_and_the_examples_of_agents_that_are_left_out_play_foreign(
+    monkeypatch: pytest.MonkeyPatch, desk: tuple[Card, ...], agents: int, kinds: int
+) -> None:
+    seen: list[Sequence[np.ndarray]] = []
+
+    def spy(own: np.ndarray, right: np.ndarray, foreign: Sequence[np.ndarray], **share: float) -> float:
+        seen.append(foreign)
+        return best_threshold(own, right, foreign, **share)
+
+    monkeypatch.setattr(calibration, "best_threshold", spy)
+    calibrated_threshold(LexicalModel(collect(desk[:agents])), reject_share=0.1)
+    assert len(seen[0]) == kinds
+    assert all(float(np.median(kind)) < 0.1 for kind in seen[0])
+
+
+def test_more_may_be_rejected_and_the_threshold_rises(desk: tuple[Card, ...]) -> None:
+    model = LexicalModel(collect(desk))
+    low, high = (calibrated_threshold(model, reject_share=share) for share in (0.1, 0.9))
+    assert low < high
+
+
+def test_cards_without_examples_get_the_default() -> None:
+    skills = (SkillCard(name="ask"), SkillCard(name="answer"))
+    cards = [Card(name=name, description=name, skills=skills) for name in ("a", "b")]
+    assert calibrated_threshold(LexicalModel(collect(cards)), reject_share=0.1) == DEFAULT_THRESHOLD
