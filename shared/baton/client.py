@@ -10,7 +10,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from baton import ids
+from baton import codec, ids
 from baton.broker.contract import Broker, Hint
 from baton.config import Settings
 from baton.errors import ConfigError, ResultTimeoutError
@@ -55,7 +55,7 @@ class Client:
         self.journal = journal
         self._broker = broker
         self._settings = settings or Settings()
-        self._waiting: dict[str, asyncio.Event] = {}
+        self._waiting: dict[str, set[asyncio.Event]] = {}
         self._stop_listening = broker.listen(self._on_hint) if broker else lambda: None
 
     @classmethod
@@ -107,7 +107,7 @@ class Client:
         """
         given = {
             "conversation_id": conversation_id,
-            "facts": None if facts is None else dict(facts),
+            "facts": dict(facts) if isinstance(facts, Mapping) else facts,
             "to": to,
             "deadline_s": deadline_s,
             "max_hops": max_hops,
@@ -119,9 +119,9 @@ class Client:
                 run_id=ids.new_run_id(),
                 tenant=self._settings.tenant,
                 request=request,
-                key=idempotency_key,
+                key=codec.checked_key(idempotency_key, field="idempotency_key"),
                 traceparent=traceparent,
-                batch=batch,
+                batch=codec.checked_key(batch, field="batch"),
                 max_hops=self._settings.max_hops,
             )
         )
@@ -155,7 +155,7 @@ class Client:
             handoff,
             reason,
             by,
-            key=idempotency_key,
+            key=codec.checked_key(idempotency_key, field="idempotency_key"),
             tenant=self._settings.tenant,
         )
         return await self._told(await self.journal.reply(reply))
@@ -180,15 +180,22 @@ class Client:
             ResultTimeoutError: It did not end in time; it goes on.
             NotFoundError: There is no such run.
         """
-        told = self._waiting.setdefault(run_id, asyncio.Event())
+
+        def is_over(status: str) -> bool:
+            return status in ENDED or (status == "waiting" and not through_waits)
+
+        told = asyncio.Event()
+        waiting = self._waiting.setdefault(run_id, set())
+        waiting.add(told)
         look_s = LOOK_WITH_HINTS_S if self._broker else LOOK_S
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
                     told.clear()
-                    status = await self.journal.status(run_id)
-                    if status in ENDED or (status == "waiting" and not through_waits):
-                        return await self.journal.result(run_id)
+                    if is_over(await self.journal.status(run_id)):
+                        result = await self.journal.result(run_id)
+                        if is_over(result.status):
+                            return result
                     # Not wait_for: until Python 3.12 it drops a cancellation that meets the hint.
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(look_s):
@@ -196,7 +203,9 @@ class Client:
         except TimeoutError as error:
             raise ResultTimeoutError(run_id, timeout_s) from error
         finally:
-            self._waiting.pop(run_id, None)
+            waiting.discard(told)
+            if not waiting:
+                self._waiting.pop(run_id, None)
 
     async def events(self, run_id: str, *, after: int = 0) -> AsyncIterator["EventView"]:
         """Yield the run's events as they are written, until it has ended."""
@@ -226,7 +235,7 @@ class Client:
             await publish(self._broker, hop)
 
     def _on_hint(self, hint: Hint) -> None:
-        if (told := self._waiting.get(hint.run_id)) is not None:
+        for told in self._waiting.get(hint.run_id, ()):
             told.set()
 
 

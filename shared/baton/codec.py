@@ -21,6 +21,8 @@ ITEM_LIMIT_BYTES = 1024 * 1024
 FACTS_LIMIT_BYTES = 64 * 1024
 """All facts of a conversation together, as UTF-8 JSON."""
 
+KEY_LIMIT_BYTES = 255
+"""Longest idempotency key or batch name, as UTF-8; what AMQP can carry."""
 DEPTH_LIMIT = 192
 """Deepest nesting of a value; readers stop at 200, and an envelope adds levels of its own."""
 _ENVELOPE_DEPTH = 200 - DEPTH_LIMIT
@@ -107,6 +109,15 @@ def checked_text(text: object, *, field: str = "text", limit_bytes: int = TEXT_L
     if "\0" in text:
         raise _bad(f"{field} has U+0000 at {text.index(chr(0))}; any other character is allowed", field)
     return text
+
+
+def checked_key(key: str | None, *, field: str) -> str | None:
+    """Return a key or name that a client chose, if it is one that can be stored and carried.
+
+    Raises:
+        RequestError: It is empty, too long, no valid Unicode, or holds U+0000.
+    """
+    return None if key is None else checked_text(key, field=field, limit_bytes=KEY_LIMIT_BYTES)
 
 
 def checked_seconds(seconds: object, *, field: str) -> None:

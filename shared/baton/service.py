@@ -175,3 +175,5 @@ def _told(what: str) -> Iterator[None]:
         yield
     except JournalError as error:
         logger.warning("%s failed: %s", what, error)
+    except Exception:  # whatever it was, deadlines and other processes' requests depend on the next time
+        logger.exception("%s failed", what)

@@ -107,6 +107,7 @@ class Broker(Protocol):
 
         Raises:
             UnroutableError: There is no queue for that agent.
+            BrokerUnavailableError: There is no connection.
         """
         ...
 

@@ -121,8 +121,6 @@ class MemoryBroker:
             UnroutableError: There is no queue for that agent.
             BrokerUnavailableError: The broker is closed.
         """
-        if not self._is_open:
-            raise BrokerUnavailableError("the in-process broker is closed")
         self._queue(message.agent).push(message)
 
     async def consume(self, agent: str, on_delivery: Callable[[Delivery], None], *, prefetch: int) -> Consumer:
@@ -130,6 +128,7 @@ class MemoryBroker:
 
         Raises:
             UnroutableError: There is no queue for that agent.
+            BrokerUnavailableError: The broker is closed.
         """
         queue = self._queue(agent)
         consumer = _Consumer(queue, on_delivery, prefetch)
@@ -148,6 +147,8 @@ class MemoryBroker:
         return lambda: self._listeners.remove(on_hint) if on_hint in self._listeners else None
 
     def _queue(self, agent: str) -> _Queue:
+        if not self._is_open:
+            raise BrokerUnavailableError("the in-process broker is closed")
         if agent not in self._queues:
             raise UnroutableError(agent)
         return self._queues[agent]

@@ -6,6 +6,7 @@ or nobody serves.
 
 import contextlib
 import io
+import os
 import sys
 
 import typer
@@ -35,6 +36,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # What a locale cannot show is spelled out; in JSON that is the same string.
             stream.reconfigure(errors="backslashreplace")
+    # Two threads of the algebra library take several times the time of one for matrices as small as a desk's.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     code: str | int | None = exits.DONE
     try:
         app(prog_name="baton")

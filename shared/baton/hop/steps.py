@@ -250,8 +250,9 @@ def _decoded(fn: Callable[..., Any], encoded: bytes) -> Any:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "result"
         raise StepResultError(
-            f"{getattr(fn, '__qualname__', fn)} says that it returns {_shown(adapter)}, and its record is no such thing: "
-            f"{where}: {first['msg']}; correct the annotation, or keep it readable for old records"
+            f"{getattr(fn, '__qualname__', fn)} says that it returns {_shown(adapter)}, "
+            f"and its record is no such thing: {where}: {first['msg']}; "
+            "correct the annotation, or keep it readable for old records"
         ) from error
 
 

@@ -39,7 +39,7 @@ async def in_thread(fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         except StopIteration as stopped:
             error = RuntimeError(f"{fn!r} raised StopIteration")
             error.__cause__ = stopped
-        except BaseException as raised:  # noqa: BLE001  # it is raised where the result is awaited
+        except BaseException as raised:  # it is raised where the result is awaited
             error = raised
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(settle, result, error)

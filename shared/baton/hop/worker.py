@@ -193,7 +193,9 @@ class Worker:
             except EnvelopeVersionError as error:
                 await self._finish(settle.hand_back(claim.lease, delay_s=SCHEMA_DELAY_S, reason=str(error)), held)
             except LeaseLost:
-                logger.warning("lost the lease of %s/%d; nothing written", claim.lease.run_id, claim.lease.seq)
+                logger.warning("stopped %s/%d: its lease or its run is over", claim.lease.run_id, claim.lease.seq)
+                if not held.is_lost:
+                    await self._finish(settle.hand_back(claim.lease), held)
             except asyncio.CancelledError:
                 if held.is_lost:
                     task.uncancel()
@@ -230,7 +232,7 @@ class Worker:
             if task is None or task.cancelling():
                 raise
             return await self._failed(claim, envelope, error)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a turn that calls exit() must not end the others' process
             logger.info("turn of %s raised", self.name, exc_info=error)
             return await self._failed(claim, envelope, error)
 
@@ -295,6 +297,9 @@ class Worker:
                 found = await self._poll()
             except JournalError as error:
                 logger.warning("poll of %s failed: %s", self.name, error)
+                found = 0
+            except Exception:  # whatever it was, the retries of all other hops depend on the next poll
+                logger.exception("poll of %s failed", self.name)
                 found = 0
             if found:
                 await self._slot_freed()

@@ -92,6 +92,6 @@ def _said(error: BaseException) -> str:
     """Return an error's message as text that can be stored, whatever the agent put into it."""
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001  # an agent's own `__str__`, which must not keep its run from ending
+    except Exception:  # an agent's own `__str__`, which must not keep its run from ending
         text = "a message that cannot be shown"
     return text.encode("utf-8", "replace").decode() or "no message"

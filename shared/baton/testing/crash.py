@@ -68,7 +68,11 @@ def run(target: str, *, send: str, at: str, count: int = 1, **options: Unpack[Op
         raise CrashError(f"{at!r}, passing {count}: the points are {', '.join(POINTS)}; passings count from 1")
     job = Job(target=target, errands=[_errand(send, options)], timeout_s=options.get("timeout_s", 60.0))
     folder = Path(tempfile.mkdtemp(prefix="baton-crash-"))
-    report = _crashed(job, folder, (at, count), options)
+    try:
+        report = _crashed(job, folder, (at, count), options)
+    except CrashError as error:
+        error.add_note(f"journal, jobs and output are kept in {folder}")
+        raise
     if not report.problems:
         shutil.rmtree(folder, ignore_errors=True)
     return report

@@ -109,21 +109,29 @@ def _lock_path(path: Path) -> Path:
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
+    _is_new(connection, path)
     if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
         raise JournalUnavailableError(f"the journal {str(path)!r} is on a file system that cannot do WAL")
     connection.execute("BEGIN IMMEDIATE")
+    if _is_new(connection, path):
+        _create(connection)
+    connection.execute("COMMIT")
+
+
+def _is_new(connection: sqlite3.Connection, path: Path) -> bool:
+    """Return True where nothing is in the file yet; nothing is written to a file that is not ours."""
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables == 0 and application_id == 0:
-        _create(connection)
-    elif application_id != APPLICATION_ID:
+        return True
+    if application_id != APPLICATION_ID:
         raise JournalVersionError(f"{str(path)!r} is a SQLite file of another program; name another BATON_JOURNAL_URL")
-    elif version != VERSION:
+    if version != VERSION:
         raise JournalVersionError(
             f"the journal {str(path)!r} has version {version}; this Baton reads version {VERSION}: use the newer Baton"
         )
-    connection.execute("COMMIT")
+    return False
 
 
 def _create(connection: sqlite3.Connection) -> None:

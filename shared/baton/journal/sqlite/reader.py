@@ -1,4 +1,4 @@
-"""Reading beside the writer: a connection of its own, each statement with the newest commit.
+"""Reading beside the writer: a connection of its own, each operation at one moment, after the newest commit.
 
 In: read-only operations. Out: their results.
 """
@@ -7,6 +7,7 @@ import asyncio
 import sqlite3
 from typing import TypeVar
 
+from baton.errors import JournalUnavailableError
 from baton.journal.sqlite.writer import Operation, Transaction, as_unavailable
 
 T = TypeVar("T")
@@ -22,6 +23,7 @@ class Reader:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._lock = asyncio.Lock()
+        self._is_closed = False
 
     async def do(self, operation: Operation[T]) -> T:
         """Return what a short read gives; it runs on the event loop.
@@ -43,10 +45,17 @@ class Reader:
 
     def close(self) -> None:
         """Close the connection."""
+        self._is_closed = True
         self._connection.close()
 
     def _read(self, operation: Operation[T]) -> T:
+        if self._is_closed:
+            raise JournalUnavailableError("the journal is closed")
         try:
-            return operation(Transaction(self._connection))
+            self._connection.execute("BEGIN")
+            try:
+                return operation(Transaction(self._connection))
+            finally:
+                self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise as_unavailable(error) from error

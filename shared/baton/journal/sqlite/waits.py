@@ -72,8 +72,9 @@ def cancel(tx: Transaction, run_id: str, by: str, reason: str) -> Replied:
 
 
 def sweep(tx: Transaction) -> Sweep:
-    """End waits and runs past their deadline or whose worker died before it could stop them, and free
-    conversations that nobody passed on.
+    """End waits and runs past their deadline, and free conversations that nobody passed on.
+
+    Also runs whose worker died before it could stop them.
     """
     published: list[PendingHop] = []
     ended: list[str] = []

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
 from baton import failpoints
-from baton.errors import JournalUnavailableError
+from baton.errors import JournalUnavailableError, JournalVersionError
 
 T = TypeVar("T")
 
@@ -28,6 +28,9 @@ BUSY_S = 10.0
 """Seconds to wait while another process writes."""
 BUSY_LOOK_S = 0.002
 """How often that is tried, in seconds."""
+
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class Transaction:
@@ -188,5 +191,7 @@ def _fail(order: _Order[Any], error: Exception) -> None:
 def as_unavailable(error: Exception) -> Exception:
     """Return what callers are told of `error`: trouble with the file is the journal's own."""
     if isinstance(error, sqlite3.OperationalError | _CommitUnknownError):
-        return JournalUnavailableError(f"the journal cannot be written: {error}; nothing was changed")
+        return JournalUnavailableError(f"the journal cannot be read or written: {error}; nothing was changed")
+    if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", None) in _DAMAGED:
+        return JournalVersionError(f"the journal is damaged: {error}; restore it, or name another BATON_JOURNAL_URL")
     return error
