@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install check format test demo bench clean
+.PHONY: help install check format test demo bench mutants clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ demo: $(READY) ## Run the shipped desk on one request, embedded
 
 bench: $(READY) ## Measure the relay
 	$(BIN)/baton bench relay $(ARGS)
+
+mutants: $(READY) ## Break the pure decisions in every small way, count what the tests notice (10 minutes)
+	$(BIN)/uv sync --frozen --group mutants --inexact
+	$(BIN)/python tests/mutants.py
 
 clean: ## Remove what these targets made; journals stay
 	rm -rf .venv dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

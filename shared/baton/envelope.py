@@ -221,6 +221,7 @@ def decode(body: bytes) -> Envelope:
     try:
         envelope = Envelope.model_validate_json(body)
     except ValidationError as error:
+        HopName.read(body)  # of an unknown major one can expect no more than which hop it is for
         raise EnvelopeDecodeError(_first(error)) from error
     _check_major(envelope.schema_version)
     return envelope

@@ -70,6 +70,10 @@ class Approval:
     reason: str = ""
     """Why, in the person's words; may be empty."""
 
+    def __bool__(self) -> bool:
+        """Return True where it was granted, so that `if await turn.approve(…)` means what it says."""
+        return self.granted
+
 
 @dataclass(frozen=True, slots=True)
 class Shift:

@@ -89,7 +89,7 @@ async def finish(turn: Turn) -> Answer | Handoff:
     if "gate" in turn.text:
         gate = Path(os.environ["CRASH_LEDGER"]).with_name(turn.text)
         await until(gate.exists, timeout_s=60)
-    if "approve" in turn.text and not await turn.approve("sure", "Are you sure?"):
+    if "approve" in turn.text and not (await turn.approve("sure", "Are you sure?")).granted:
         return Answer("not approved")
     told = await turn.step("notify", notify, turn.run_id, place, effect="unsafe")
     await turn.step("book", book, turn.run_id, place)

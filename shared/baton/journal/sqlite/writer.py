@@ -192,6 +192,6 @@ def as_unavailable(error: Exception) -> Exception:
     """Return what callers are told of `error`: trouble with the file is the journal's own."""
     if isinstance(error, sqlite3.OperationalError | _CommitUnknownError):
         return JournalUnavailableError(f"the journal cannot be read or written: {error}; nothing was changed")
-    if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", None) in _DAMAGED:
+    if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
         return JournalVersionError(f"the journal is damaged: {error}; restore it, or name another BATON_JOURNAL_URL")
     return error
