@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from baton import bench
-from baton.cli import exits
+from baton.cli import exits, opening
 from baton.cli.options import JSON
 from baton.cli.printing import fields, say_json
 from baton.cli.progress import progress
@@ -33,6 +33,7 @@ async def relay(
     json: JSON = False,
 ) -> int:
     """Relay runs through the router and four agents, each hop a commit to a journal on disk."""
+    opening.spare_the_collector()
     with progress(f"relaying {runs:,} runs"):
         figures = await bench.relay(runs=runs, window=window)
     line = bench.as_line(figures)

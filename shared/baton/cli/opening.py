@@ -4,6 +4,7 @@ In: the environment. Out: an open journal with a client, closed when the command
 """
 
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -67,15 +68,26 @@ def shown(journal: SqliteJournal) -> str:
 
 
 def settings_to_serve() -> Settings:
-    """Return the settings, with log and fail points set up for a process that serves.
+    """Return the settings, with log, memory and fail points set up for a process that serves.
 
     Raises:
         ConfigError: The settings are wrong.
     """
     settings = Settings.from_env(os.environ)
+    spare_the_collector()
     logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     try:
         failpoints.arm(os.environ)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return settings
+
+
+def spare_the_collector() -> None:
+    """Have the garbage collector leave alone what was imported, and look less often at what comes and goes.
+
+    A hop makes few cycles; walking through the modules again and again was a twentieth of its time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
