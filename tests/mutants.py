@@ -33,7 +33,9 @@ def main() -> int:
             shutil.copytree(ROOT / source, tree / target, ignore=shutil.ignore_patterns("__pycache__"))
         (tree / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
         mutmut = Path(sys.executable).with_name("mutmut")
-        run = subprocess.run([mutmut, "run", "--max-children", "2"], cwd=tree, capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            [mutmut, "run", "--max-children", "2"], cwd=tree, capture_output=True, text=True, check=False
+        )
     counts = re.findall(r"(\d+)/(\d+)\s+🎉 (\d+)", run.stdout)
     if not counts or counts[-1][0] != counts[-1][1]:
         print(run.stdout[-2000:], run.stderr[-2000:], sep="\n", file=sys.stderr)

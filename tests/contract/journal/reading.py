@@ -1,0 +1,165 @@
+"""Reading, the registry, retention, and what cannot be understood."""
+
+import pytest
+
+from baton import ids
+from baton.card import Card, SkillCard
+from baton.errors import ConfigError, IdempotencyConflictError, NotFoundError
+from baton.journal.views import RunFilter
+from tests.support.journals import Hand, Harness, a_step
+
+
+class Reading:
+    async def test_registered_cards_are_the_graph_and_the_newest_counts(self, hand: Hand, other: Hand) -> None:
+        assert await hand.journal.registry() == ({}, None)
+        old = Card(name="cards", description="old")
+        new = Card(name="cards", description="new", skills=(SkillCard(name="freeze"),), targets=("b",), entry=False)
+        for card in (old, new, Card(name="b", description="b")):
+            await hand.journal.register(card, fallback="human")
+        assert await other.journal.registry() == ({"b": Card(name="b", description="b"), "cards": new}, "human")
+
+    async def test_the_agents_are_shown_with_what_stands_before_them(self, hand: Hand) -> None:
+        await hand.journal.register(Card(name="a", description="All", skills=(SkillCard(name="x"),), targets=("b",)))
+        accepted = await hand.accept()
+        await hand.routed(accepted.run_id)
+        await hand.at()
+        await hand.ask(await hand.at())
+        [agent] = await hand.journal.agents()
+        assert (agent.name, agent.skills, agent.targets, agent.entry) == ("a", 1, ("b",), True)
+        assert (agent.pending, agent.running, agent.waiting) == (1, 1, 1)
+
+    async def test_a_run_is_found_by_the_beginning_of_its_id(self, hand: Hand) -> None:
+        one = await hand.accept(run_id="0192f3c4d5e6" + "a" * 20)
+        other = await hand.accept(run_id="0192f3c4d5e6" + "b" * 20)
+        for start in (one.run_id, one.run_id[:13]):
+            assert (await hand.journal.run(start)).run_id == one.run_id
+        assert (await hand.journal.result(other.run_id[:13])).run_id == other.run_id
+        for wrong, told in (
+            ("0192f3c4d5e6", "several runs begin with"),
+            ("0192f", "no run"),
+            (ids.new_run_id(), "no run"),
+            ("", "no run"),
+            ("%", "no run"),
+        ):
+            with pytest.raises(NotFoundError, match=told):
+                await hand.journal.run(wrong)
+
+    async def test_runs_are_listed_newest_last_by_what_is_wanted(self, hand: Hand) -> None:
+        run_ids = []
+        for n in range(4):
+            accepted = await hand.accept(
+                f"text {n}", run_id=f"0192f3c4d5e{n}" + "a" * 20, tenant="t" if n == 3 else "s"
+            )
+            run_ids.append(accepted.run_id)
+        await hand.cancel(run_ids[1])
+        await hand.routed(run_ids[2], "b")
+
+        async def listed(**wanted: object) -> list[str]:
+            return [run.run_id for run in await hand.journal.runs(RunFilter.model_validate(wanted))]
+
+        assert await listed() == run_ids
+        assert await listed(limit=2) == run_ids[2:]
+        assert await listed(status="cancelled") == [run_ids[1]]
+        assert await listed(tenant="t") == [run_ids[3]]
+        assert await listed(agent="b") == [run_ids[2]]
+        assert await listed(conversation_id=run_ids[0], tenant="s") == [run_ids[0]]
+        assert await listed(batch="none") == []
+        assert [run.text for run in await hand.journal.runs(RunFilter())] == [f"text {n}" for n in range(4)]
+
+    async def test_another_process_reads_what_was_written(self, hand: Hand, other: Hand) -> None:
+        claim = await hand.at(conversation_id="c1")
+        await hand.journal.record(claim.lease, a_step(claim))
+        await hand.ask(claim)
+        run_id = claim.lease.run_id
+        for read in (
+            lambda journal: journal.run(run_id),
+            lambda journal: journal.result(run_id),
+            lambda journal: journal.hops(run_id),
+            lambda journal: journal.steps(run_id),
+            lambda journal: journal.waits(run_id),
+            lambda journal: journal.events(run_id),
+            lambda journal: journal.history("default", "c1"),
+        ):
+            assert await read(other.journal) == await read(hand.journal) != []
+
+    async def test_another_process_can_send_reply_and_cancel(self, hand: Hand, other: Hand) -> None:
+        accepted = await other.accept(conversation_id="c1")
+        await hand.routed(accepted.run_id)
+        await hand.ask(await hand.take(accepted.run_id, 1, "a"))
+        await other.reply(accepted.run_id, "yes")
+        await hand.take(accepted.run_id, 2, "a")
+        assert (await other.cancel(accepted.run_id)).status == "running"
+        assert (await hand.journal.run(accepted.run_id)).stop
+
+    async def test_a_write_of_another_process_is_noticed_once(self, hand: Hand, other: Hand) -> None:
+        await hand.journal.changed()
+        await hand.accept()
+        assert not await hand.journal.changed()
+        await other.accept()
+        assert await hand.journal.changed()
+        assert not await hand.journal.changed()
+
+    async def test_what_cannot_be_understood_is_kept(self, hand: Hand, harness: Harness) -> None:
+        await hand.journal.quarantine("cards", b"\xff\x00 no envelope", reason="no JSON")
+        [row] = (await harness.rows())["quarantine"]
+        assert (row["source"], bytes(row["body"]), row["reason"]) == ("cards", b"\xff\x00 no envelope", "no JSON")
+
+    async def test_everything_is_still_there_after_a_restart(self, hand: Hand, harness: Harness) -> None:
+        claim = await hand.at(conversation_id="c1", facts={"a": 1})
+        await hand.journal.record(claim.lease, a_step(claim))
+        await hand.ask(claim, "which?")
+        before = await harness.rows()
+        await harness.restart()
+        assert await harness.rows() == before
+        await hand.reply(claim.lease.run_id, "this")
+        assert (await hand.answer(await hand.take(claim.lease.run_id, 2, "a"))).outcome == "applied"
+
+    async def test_a_journal_belongs_to_one_team(self, hand: Hand, harness: Harness) -> None:
+        desk = await harness.second()
+        await desk.close()
+        await desk.start(serves=False, team="desk")
+        await desk.close()
+        with pytest.raises(ConfigError, match="belongs to team 'desk', this process to team 'shop'"):
+            await desk.start(serves=False, team="shop")
+        await desk.start(serves=False, team="desk")
+        await desk.close()
+
+    async def test_old_runs_go_and_their_keys_stay(self, hand: Hand, harness: Harness) -> None:
+        claim = await hand.at(key="old", conversation_id="c1")
+        await hand.journal.record(claim.lease, a_step(claim))
+        await hand.answer(claim)
+        await harness.pass_time(100)
+        fresh = await hand.at(key="fresh", conversation_id="c2")
+        await hand.answer(fresh)
+        open_run = await hand.accept(key="open", conversation_id="c3")
+        await harness.pass_time(100)
+        assert await hand.journal.prune(older_than_s=150, is_dry=True) == 1
+        assert await hand.journal.prune(older_than_s=150, is_dry=False) == 1
+        assert await hand.journal.prune(older_than_s=150, is_dry=False) == 0
+        with pytest.raises(NotFoundError):
+            await hand.journal.run(claim.lease.run_id)
+        rows = await harness.rows()
+        for table in ("runs", "hops", "steps", "events", "messages", "conversations"):
+            assert not [row for row in rows[table] if claim.lease.run_id in row.values() or "c1" in row.values()], table
+        again = await hand.accept(key="old", conversation_id="c1")
+        assert (again.run_id, again.is_new, again.publish) == (claim.lease.run_id, False, ())
+        with pytest.raises(IdempotencyConflictError):
+            await hand.accept("other", key="old", conversation_id="c1")
+        assert await hand.status(fresh.lease.run_id) == "completed"
+        assert await hand.status(open_run.run_id) == "queued"
+
+    async def test_a_conversation_stays_as_long_as_one_of_its_runs(self, hand: Hand, harness: Harness) -> None:
+        await hand.answer(await hand.at(conversation_id="c1", facts={"a": 1}))
+        await harness.pass_time(100)
+        await hand.answer(await hand.at(conversation_id="c1", text="again"))
+        assert await hand.journal.prune(older_than_s=50, is_dry=False) == 1
+        assert await hand.said("c1") == ["hello", "done", "again", "done"]
+        third = await hand.accept("third", conversation_id="c1")
+        assert (await hand.take(third.run_id)).run.facts["a"] == 1
+
+    async def test_many_old_runs_go_in_one_call(self, hand: Hand, harness: Harness) -> None:
+        for _ in range(30):
+            await hand.cancel((await hand.accept()).run_id)
+        await harness.pass_time(10)
+        assert await hand.journal.prune(older_than_s=5, is_dry=False) == 30
+        assert (await harness.rows())["runs"] == []

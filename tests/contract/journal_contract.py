@@ -1,0 +1,34 @@
+"""What every journal has to do, whatever it is made of: one suite for all implementations.
+
+An implementation's test module has a fixture `harness` (see `tests.support.journals.Harness`) and a class
+that inherits `JournalContract`.
+"""
+
+from tests.contract.journal.accepting import Accepting
+from tests.contract.journal.claiming import Claiming
+from tests.contract.journal.conversations import Conversations
+from tests.contract.journal.counterexamples import Counterexamples
+from tests.contract.journal.finishing import Finishing
+from tests.contract.journal.group_commit import GroupCommit, LostReplies
+from tests.contract.journal.polling import Polling
+from tests.contract.journal.reading import Reading
+from tests.contract.journal.steps import RecordedSteps
+from tests.contract.journal.stopping import Stopping
+from tests.contract.journal.waits import Waits
+
+
+class JournalContract(
+    Accepting,
+    Conversations,
+    Claiming,
+    RecordedSteps,
+    Finishing,
+    Waits,
+    Stopping,
+    Polling,
+    Reading,
+    GroupCommit,
+    LostReplies,
+    Counterexamples,
+):
+    """All of it."""
