@@ -19,6 +19,11 @@ PATIENCE_S = 30.0
 """No test is about time: this only ends one that would wait for ever."""
 
 
+def _heed_ctrl_c() -> None:
+    """Let SIGINT reach the child although the shell that started the tests may ignore it (`… &`)."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @dataclass(frozen=True)
 class Done:
     """How a command ended."""
@@ -65,6 +70,7 @@ class Cli:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_heed_ctrl_c,  # noqa: PLW1509  # sets one signal and nothing else
         )
 
     def run(self, *args: str, **env: str) -> Done:
