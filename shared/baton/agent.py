@@ -70,7 +70,7 @@ class Agent:
         concurrency: Hops at a time in one process, >= 1; None: `BATON_CONCURRENCY`.
         max_attempts: Attempts at one hop before the run fails, >= 1.
         timeout_s: Seconds one turn may take, > 0; then it is retried.
-        auto_handoff: True: a confident change of topic moves on without running the turn.
+        auto_handoff: True: a confident change of topic moves on without running the turn. Not acted on yet.
         version: The agent's own version, shown in its card.
 
     Raises:
@@ -192,11 +192,25 @@ class Agent:
             f"{who}: a description is needed; the router reads it": isinstance(self.description, str)
             and bool(self.description.strip()),
             f"{who}: examples, skills and handoffs are lists of strings": all(map(_is_strings, lists)),
-            f"{who}: concurrency is {self.concurrency}; at least 1": self.concurrency is None or self.concurrency >= 1,
-            f"{who}: max_attempts is {self.max_attempts}; at least 1": self.max_attempts >= 1,
-            f"{who}: timeout_s is {self.timeout_s}; more than 0": self.timeout_s > 0,
+            f"{who}: concurrency is {self.concurrency!r}; a whole number of at least 1": self.concurrency is None
+            or _is_count(self.concurrency),
+            f"{who}: max_attempts is {self.max_attempts!r}; a whole number of at least 1": _is_count(self.max_attempts),
+            f"{who}: timeout_s is {self.timeout_s!r}; a number of seconds, more than 0": _is_seconds(self.timeout_s),
+            f"{who}: needs is {self.needs!r}; a pydantic model": self.needs is None or _is_model(self.needs),
         }
         return [problem for problem, is_fine in checks.items() if not is_fine]
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def _is_model(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseModel)
 
 
 def _is_strings(value: object) -> bool:

@@ -166,7 +166,7 @@ class Client:
         Raises:
             NotFoundError: There is no such run.
         """
-        return await self._told(await self.journal.cancel(run_id, by=by, reason=reason))
+        return await self._told(await self.journal.cancel(run_id, by=by, reason=reason, tenant=self._settings.tenant))
 
     async def result(self, run_id: str, *, timeout_s: float = 30.0, through_waits: bool = False) -> Result:
         """Return the run's result once it has ended, or, unless told otherwise, waits for somebody.

@@ -9,13 +9,18 @@ from collections.abc import Callable, Mapping
 from pydantic import BaseModel
 
 from baton.envelope import Envelope
+from baton.errors import TurnTimeoutError
 from baton.hop.leases import Held
 from baton.hop.taking import Taken
+from baton.hop.threads import in_thread
 from baton.journal.records import Claim
 from baton.protocol import route
 from baton.protocol.guards import Graph
 from baton.routing.decision import Classifier
 from baton.routing.recognise import recognise
+
+CLASSIFY_TIMEOUT_S = 60.0
+"""Seconds that one classification may take; the first one learns the cards."""
 
 
 class RouterTaker:
@@ -44,7 +49,11 @@ class RouterTaker:
         self._sticky_s = sticky_s
 
     async def take(self, claim: Claim, envelope: Envelope, held: Held) -> Taken:
-        """Decide where the request goes."""
+        """Decide where the request goes.
+
+        Raises:
+            TurnTimeoutError: The classifier did not come to an end.
+        """
         graph, run = self._graph(), claim.run
         is_first = envelope.seq == 0
         active = route.active_now(run.active_agent, run.active_at, now=claim.now, sticky_s=self._sticky_s)
@@ -55,7 +64,11 @@ class RouterTaker:
         )
         found = route.addressed(asked, graph)
         if found is None:
-            found = await asyncio.to_thread(self.decide, _latest(envelope), asked, graph)
+            try:
+                async with asyncio.timeout(CLASSIFY_TIMEOUT_S):
+                    found = await in_thread(self.decide, _latest(envelope), asked, graph)
+            except TimeoutError as error:
+                raise TurnTimeoutError(f"the classifier took longer than {CLASSIFY_TIMEOUT_S:g} s") from error
         return Taken(found)
 
     def decide(self, text: str, asked: route.RouteInput, graph: Graph) -> route.Routed:

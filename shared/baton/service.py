@@ -8,7 +8,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from baton import failpoints
@@ -20,7 +20,7 @@ from baton.config import Settings
 from baton.errors import ConfigError, JournalError
 from baton.hop.leases import Leases
 from baton.hop.publishing import publish
-from baton.hop.taking import AgentTaker, TurnTaker
+from baton.hop.taking import AgentTaker, GoneTaker, TurnTaker
 from baton.hop.watchdog import Watchdog
 from baton.hop.worker import Surroundings, Worker
 from baton.journal.contract import Journal
@@ -66,11 +66,10 @@ class Service:
         failpoints.arm(os.environ)
         await self.journal.start(serves=True, team=self._team.name)
         try:
-            for card in self._team.cards():
-                await self.journal.register(card, fallback=self._team.fallback)
+            gone = await self.journal.enrol(self._team.cards(), fallback=self._team.fallback)
             await self._refresh()
             await self._broker.start()
-            for worker in await self._make_workers():
+            for worker in await self._make_workers(gone):
                 self._workers.append(worker)
                 await worker.start()
         except BaseException:
@@ -96,7 +95,7 @@ class Service:
         await self._resources.aclose()
         await self.journal.close()
 
-    async def _make_workers(self) -> list[Worker]:
+    async def _make_workers(self, gone: Sequence[str]) -> list[Worker]:
         settings = self._settings
         owner = f"{socket.gethostname()}:{os.getpid()}"
         shared = Surroundings(self.journal, self._broker, self._leases, settings, lambda: self._graph, owner)
@@ -108,6 +107,7 @@ class Service:
             resources = await self._opened(agent)
             taker = AgentTaker(agent, self.journal, resources=resources, needs=needs)
             takers.append((agent.name, taker, agent.concurrency or settings.concurrency))
+        takers += [(name, GoneTaker(name), 1) for name in gone]
         if isinstance(self._broker, MemoryBroker):
             for name, _, _ in takers:
                 self._broker.declare(name)

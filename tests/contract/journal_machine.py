@@ -5,6 +5,7 @@ An implementation's test module derives from `JournalMachine`, gives it `make_ha
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -13,9 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from baton.errors import IdempotencyConflictError, NotWaitingError, PermanentError, TransientError
 from baton.hop.steps import LeaseLost, Suspended
-from baton.journal.records import Claim, Finished
+from baton.journal.records import Claim, Finish, Lease
 from baton.outcome import Answer, Ask, Handoff
 from baton.protocol import settle
+from baton.protocol.route import Routed
 from tests.support.journal_checks import ENDED, check, check_change
 from tests.support.journals import GRAPH, Hand, Rows
 
@@ -34,7 +36,6 @@ class JournalMachine(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.claims: list[tuple[Hand, Claim]] = []
-        self.done: set[tuple[str, int]] = set()
         self.rows: Rows = {}
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
@@ -49,46 +50,81 @@ class JournalMachine(RuleBasedStateMachine):
             self.hands = (Hand(self.harness), Hand(self.harness, "w2", await self.harness.second()))
             for card in GRAPH.cards.values():
                 await self.hands[0].journal.register(card)
+            self.claims.append((self.hands[0], await self.hands[0].at(conversation_id="c0")))
             self.rows = await self.harness.rows()
 
         self.do(begin())
 
     @rule(
         worker=st.integers(0, 1),
-        conversation=st.integers(0, 1),
+        conversation=st.sampled_from(["c0", "c0", "c1"]),
         key=st.sampled_from([None, None, "k0", "k1"]),
         text=st.integers(0, 1),
         deadline_s=st.sampled_from([None, None, 500]),
     )
-    def accept(self, worker: int, conversation: int, key: str | None, text: int, deadline_s: float | None) -> None:
+    def accept(self, worker: int, conversation: str, key: str | None, text: int, deadline_s: float | None) -> None:
         given = {} if deadline_s is None else {"deadline_s": deadline_s}
         try:
-            self.do(self.hands[worker].accept(f"text {text}", key=key, conversation_id=f"c{conversation}", **given))
+            self.do(self.hands[worker].accept(f"text {text}", key=key, conversation_id=conversation, **given))
         except IdempotencyConflictError:
             assert key is not None
 
-    @precondition(lambda self: self.rows.get("hops"))
-    @rule(worker=st.integers(0, 1), number=any_number, max_attempts=st.sampled_from([2, 6]))
-    def claim(self, worker: int, number: int, max_attempts: int) -> None:
-        open_hops = [row for row in self.rows["hops"] if row["status"] not in ("done", "failed")] or self.rows["hops"]
-        row = open_hops[number % len(open_hops)]
-        wish = self.hands[worker].claim(row["run_id"], row["seq"], row["agent"], max_attempts=max_attempts)
-        if (claim := self.do(wish)) is not None:
-            self.claims.append((self.hands[worker], claim))
+    @rule(worker=st.integers(0, 1))
+    def route_all(self, worker: int) -> None:
+        for claim in self.do(self.hands[worker].poll("router", missed_before=1e12)):
+            finished = self.do(self.hands[worker].routed_by(claim, "abc"[claim.lease.token % 3]))
+            assert finished.outcome in ("applied", "cancelled")
 
-    @rule(worker=st.integers(0, 1), agent=st.sampled_from(AGENTS), takes_all=st.booleans(), limit=st.integers(1, 3))
+    @rule(worker=st.integers(0, 1), agent=st.sampled_from("abc"), takes_all=st.booleans(), limit=st.integers(1, 3))
     def poll(self, worker: int, agent: str, takes_all: bool, limit: int) -> None:
-        hand = self.hands[worker]
+        hand, now = self.hands[worker], time.time()
         found = self.do(hand.poll(agent, missed_before=1e12 if takes_all else None, limit=limit))
+        for claim in found:
+            assert self.is_due(self.hop(claim.lease), now), f"{claim.lease} was taken too early"
         self.claims += [(hand, claim) for claim in found]
 
-    def picked(self, number: int) -> tuple[Hand, Claim]:
-        return self.claims[-1 - number % min(6, len(self.claims))]
+    @rule(worker=st.integers(0, 1), number=any_number, max_attempts=st.sampled_from([2, 6, 6]))
+    def claim(self, worker: int, number: int, max_attempts: int) -> None:
+        open_hops = [row for row in self.rows["hops"] if row["status"] not in ("done", "failed")] or self.rows["hops"]
+        row, now = open_hops[-1 - number % len(open_hops)], time.time()
+        wish = self.hands[worker].claim(row["run_id"], row["seq"], row["agent"], max_attempts=max_attempts)
+        if (claim := self.do(wish)) is not None:
+            assert self.is_due(row, now), f"{claim.lease} was taken too early"
+            self.claims.append((self.hands[worker], claim))
 
-    @precondition(lambda self: self.claims)
+    @rule(number=any_number)
+    def steal(self, number: int) -> None:
+        """Let a lease run out and the other worker have the hop; the first does not know."""
+        hand, claim = self.picked(number)
+        lease = claim.lease
+        if self.is_mine(lease):
+            other = self.hands[hand is self.hands[0]]
+            self.do(self.harness.expire_lease(lease.run_id, lease.seq))
+            if (stolen := self.do(other.claim(lease.run_id, lease.seq, claim.agent))) is not None:
+                self.claims.append((other, stolen))
+
+    def hop(self, lease: Lease) -> dict[str, Any]:
+        return next(row for row in self.rows["hops"] if (row["run_id"], row["seq"]) == (lease.run_id, lease.seq))
+
+    def run(self, lease: Lease) -> dict[str, Any]:
+        return next(row for row in self.rows["runs"] if row["run_id"] == lease.run_id)
+
+    @staticmethod
+    def is_due(hop: dict[str, Any], now: float) -> bool:
+        return hop["status"] in ("pending", "running") and hop["due_at"] <= now + 1.0
+
+    def is_mine(self, lease: Lease) -> bool:
+        """Whether a worker may still write for a hop."""
+        hop = self.hop(lease)
+        return (hop["status"], hop["token"]) == ("running", lease.token) and self.run(lease)["status"] not in ENDED
+
+    def picked(self, number: int) -> tuple[Hand, Claim]:
+        return self.claims[-1 - number % min(4, len(self.claims))]
+
     @rule(number=any_number, key=st.sampled_from(["look", "pay"]), breaks=st.booleans())
     def step(self, number: int, key: str, breaks: bool) -> None:
         hand, claim = self.picked(number)
+        may_write = self.is_mine(claim.lease) and self.run(claim.lease)["stop"] is None
 
         async def call() -> str:
             if breaks:
@@ -98,15 +134,17 @@ class JournalMachine(RuleBasedStateMachine):
         async def work() -> None:
             try:
                 await hand.steps(claim).call(key, call, (), "unsafe" if key == "pay" else "idempotent", "hop")
+                assert may_write or any(step.key == key for step in claim.steps), "a zombie recorded a step"
             except Suspended as suspended:
                 context = await hand.context(claim)
-                self.noted(claim, await hand.journal.finish(settle.suspend(context, suspended.wait).finish))
-            except (ConnectionError, LeaseLost):
+                await self.written(hand, claim, settle.suspend(context, suspended.wait).finish)
+            except LeaseLost:
+                assert not may_write
+            except ConnectionError:
                 pass
 
         self.do(work())
 
-    @precondition(lambda self: self.claims)
     @rule(
         number=any_number,
         how=st.sampled_from(["answer", "hand", "hand", "ask", "approve", "human", "retry", "back", "fail"]),
@@ -114,13 +152,15 @@ class JournalMachine(RuleBasedStateMachine):
     )
     def finish(self, number: int, how: str, deadline_s: float | None) -> None:
         hand, claim = self.picked(number)
-        if claim.agent == "router":
-            finished = self.do(hand.routed_by(claim, "abc"[number % 3]))
-        else:
-            finished = self.do(self.finished(hand, claim, how, deadline_s))
-        self.noted(claim, finished, ends_hop=how not in ("approve", "retry", "back") or claim.agent == "router")
 
-    async def finished(self, hand: Hand, claim: Claim, how: str, deadline_s: float | None) -> Finished:
+        async def work() -> None:
+            await self.written(hand, claim, await self.decided(hand, claim, how, deadline_s))
+
+        self.do(work())
+
+    async def decided(self, hand: Hand, claim: Claim, how: str, deadline_s: float | None) -> Finish:
+        if claim.agent == "router":
+            return await hand.settled(claim, Routed("a", "classified", "sure"))
         outcomes = {
             "answer": Answer("done"),
             "hand": Handoff(GRAPH.allowed(claim.agent)[0], facts={f"at{claim.lease.seq}": claim.lease.token}),
@@ -128,46 +168,38 @@ class JournalMachine(RuleBasedStateMachine):
             "ask": Ask("which?", deadline_s=deadline_s, on_timeout="escalate" if claim.lease.seq % 2 else "fail"),
         }
         if how in outcomes:
-            return await hand.finish(claim, outcomes[how])
+            return await hand.settled(claim, outcomes[how])
         if how == "back":
-            return await hand.hand_back(claim)
+            return settle.hand_back(claim.lease).finish
         if how == "approve":
             try:
-                return await hand.journal.finish(await hand.suspending(claim, deadline_s=deadline_s))
+                return await hand.suspending(claim, deadline_s=deadline_s)
             except AssertionError:
-                return await hand.answer(claim, "approved")
+                return await hand.settled(claim, Answer("approved"))
         error = PermanentError("no") if how == "fail" else TransientError("later")
-        return await hand.fail(claim, error, delay_s=5.0)
+        return settle.settle_error(await hand.context(claim), error, 5.0).finish
 
-    def noted(self, claim: Claim, finished: Finished, *, ends_hop: bool = False) -> None:
-        """Check a finish: one that was fenced or repeated wrote nothing, so that a hop is done once."""
-        name = (claim.lease.run_id, claim.lease.seq)
-        if finished.outcome == "fenced" or name in self.done:
-            assert self.do_rows() == self.rows, f"a finish of {name} that was {finished.outcome} wrote something"
-        elif finished.outcome == "applied" and ends_hop:
-            self.done.add(name)
-
-    def do_rows(self) -> Rows:
-        return self.do(self.harness.rows())
-
-    @precondition(lambda self: any(row["status"] == "running" for row in self.rows.get("hops", ())))
-    @rule(number=any_number)
-    def expire_lease(self, number: int) -> None:
-        running = [row for row in self.rows["hops"] if row["status"] == "running"]
-        row = running[number % len(running)]
-        self.do(self.harness.expire_lease(row["run_id"], row["seq"]))
+    async def written(self, hand: Hand, claim: Claim, finish: Finish) -> None:
+        """Write a finish, and check that it takes effect exactly where it may."""
+        is_mine, is_stopped = self.is_mine(claim.lease), self.run(claim.lease)["stop"] is not None
+        is_lossy, before = self.harness.loses_next_reply, await self.harness.rows()
+        finished = await hand.journal.finish(finish)
+        if not is_mine:
+            assert await self.harness.rows() == before, f"a finish that was {finished.outcome} wrote something"
+        elif not is_lossy:
+            expected = "cancelled" if is_stopped and finish.end is None else "applied"
+            assert finished.outcome == expected
 
     @precondition(lambda self: self.rows.get("waits"))
     @rule(worker=st.integers(0, 1), number=any_number, hands_on=st.booleans())
     def reply(self, worker: int, number: int, hands_on: bool) -> None:
-        wait = self.rows["waits"][number % len(self.rows["waits"])]
+        wait = self.rows["waits"][-1 - number % len(self.rows["waits"])]
         try:
             self.do(self.hands[worker].reply(wait["run_id"], wait_id=wait["wait_id"], **answer_to(wait, hands_on)))
             assert wait["status"] == "waiting"
         except NotWaitingError:
             assert wait["status"] != "waiting"
 
-    @precondition(lambda self: self.rows.get("runs"))
     @rule(worker=st.integers(0, 1), number=any_number)
     def cancel(self, worker: int, number: int) -> None:
         self.do(self.hands[worker].cancel(self.rows["runs"][number % len(self.rows["runs"])]["run_id"]))
@@ -192,7 +224,7 @@ class JournalMachine(RuleBasedStateMachine):
     def nothing_is_lost_doubled_or_out_of_order(self) -> None:
         if not self.rows:
             return
-        after = self.do_rows()
+        after = self.do(self.harness.rows())
         check(after)
         check_change(self.rows, after)
         self.rows = after

@@ -34,4 +34,4 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 class TestSqliteJournalMachine(SqliteJournalMachine.TestCase):  # type: ignore[name-defined, misc]
     """Nothing is lost, doubled or out of order."""
 
-    settings = settings(max_examples=settings().max_examples // 4, stateful_step_count=40)
+    settings = settings(max_examples=settings().max_examples // 2, stateful_step_count=40)

@@ -43,6 +43,9 @@ class Harness(Protocol):
     journal: Journal
     """Started, and serving."""
 
+    loses_next_reply: bool
+    """True from `lose_next_commit_reply` until a commit."""
+
     async def second(self) -> Journal:
         """Return another handle on the same store, as of another process; it does not serve."""
         ...

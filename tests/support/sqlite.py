@@ -30,7 +30,7 @@ class SqliteHarness:
         self.journal: Journal = SqliteJournal(path)
         self.commit_count = 0
         self._others: list[SqliteJournal] = []
-        self._loses = False
+        self.loses_next_reply = False
         self._tables: list[str] = []
         self._aside: sqlite3.Connection
 
@@ -83,7 +83,7 @@ class SqliteHarness:
 
     def lose_next_commit_reply(self) -> None:
         """See `Harness.lose_next_commit_reply`."""
-        self._loses = True
+        self.loses_next_reply = True
 
     async def rows(self) -> Rows:
         """See `Harness.rows`."""
@@ -91,8 +91,8 @@ class SqliteHarness:
 
     def _after_commit(self) -> None:
         self.commit_count += 1
-        if self._loses:
-            self._loses = False
+        if self.loses_next_reply:
+            self.loses_next_reply = False
             raise ConnectionError("the reply to the commit was lost")
 
     def _run(self, sql: str, *values: Any) -> int:

@@ -130,6 +130,8 @@ class Leases:
                 await self.renew()
             except JournalError as error:
                 logger.warning("leases not renewed: %s", error)
+            except Exception:  # whatever it was, the leases of all hops depend on the next renewal
+                logger.exception("leases not renewed")
 
     async def renew(self) -> None:
         """Renew all leases once, and cancel the work under those that are lost or have to stop."""

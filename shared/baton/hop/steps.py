@@ -9,16 +9,18 @@ import inspect
 import time
 import typing
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
 from baton import codec, failpoints, ids
-from baton.errors import StepKeyReusedError, StepResultError
+from baton.errors import StepKeyReusedError, StepResultError, TurnError
 from baton.hop.threads import in_thread
 from baton.journal.records import NewWait, OnTimeout, Step
 from baton.outcome import Approval
+
+E = TypeVar("E", bound=BaseException)
 
 Effect = Literal["idempotent", "keyed", "unsafe"]
 Scope = Literal["hop", "run"]
@@ -36,6 +38,15 @@ class Suspended(BaseException):  # no error: control flow that `except Exception
 
 class LeaseLost(BaseException):  # as above
     """Another worker may have the hop: write nothing more."""
+
+
+def first_of(group: BaseExceptionGroup[BaseException], kind: type[E]) -> E | None:
+    """Return the first exception of a kind in a group, or None."""
+    for one in group.exceptions:
+        found = first_of(one, kind) if isinstance(one, BaseExceptionGroup) else one
+        if isinstance(found, kind):
+            return found
+    return None
 
 
 class Steps:
@@ -84,6 +95,8 @@ class Steps:
                 arguments; a person decides.
             LeaseLost: Another worker may have the hop.
         """
+        _check_choice("effect", effect, get_args(Effect))
+        _check_choice("scope", scope, get_args(Scope))
         place, input_sha = self._meet(key, scope), codec.fingerprint(list(args))
         self.has_new = self.has_new or (key, input_sha) not in self._known
         record = self._recorded.get((place, key))
@@ -117,6 +130,7 @@ class Steps:
             RequestError: The prompt is no text that can be stored, or the deadline no length of time.
             Suspended: Nobody has answered yet.
         """
+        _check_choice("on_timeout", on_timeout, ("deny", "escalate"))
         codec.checked_text(prompt, field="approve.prompt")
         codec.checked_seconds(deadline_s, field="approve.deadline_s")
         place = self._meet(key, "hop")
@@ -220,6 +234,11 @@ class Steps:
             step_scope=record.scope,
             input_sha=input_sha,
         )
+
+
+def _check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise TurnError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
 
 
 def _encoded(key: str, result: object) -> bytes:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from baton import codec
 from baton.agent import Agent
 from baton.envelope import Envelope
-from baton.errors import BatonError, PermanentError, TurnTimeoutError
+from baton.errors import BatonError, HandoffRefusedError, PermanentError, TurnTimeoutError
 from baton.hop.leases import Held
 from baton.hop.steps import Steps
 from baton.hop.threads import in_thread
@@ -136,3 +136,26 @@ class AgentTaker:
             await self._journal.note(claim.lease, event)
 
         return emit
+
+
+class GoneTaker:
+    """Takes what was left for an agent that has left the team: to the fallback, or to the end.
+
+    Args:
+        name: The agent that is gone.
+    """
+
+    max_attempts = 6
+
+    def __init__(self, name: str) -> None:
+        self.needs: Mapping[str, type[BaseModel]] = {}
+        self._name = name
+
+    async def take(self, claim: Claim, envelope: Envelope, held: Held) -> Taken:
+        """Refuse the turn.
+
+        Raises:
+            HandoffRefusedError: Always; says that the agent is gone.
+        """
+        told = f"agent {self._name!r} is no longer in the team that serves this journal"
+        raise HandoffRefusedError(told, target=self._name, allowed=[])

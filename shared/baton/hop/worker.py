@@ -23,10 +23,11 @@ from baton.errors import (
     EnvelopeError,
     EnvelopeVersionError,
     JournalError,
+    NotFoundError,
 )
 from baton.hop.leases import Held, Leases, hand_back
 from baton.hop.publishing import publish
-from baton.hop.steps import LeaseLost, Suspended
+from baton.hop.steps import LeaseLost, Suspended, first_of
 from baton.hop.taking import TurnTaker
 from baton.journal.contract import Journal
 from baton.journal.records import Claim, ClaimCommand, PollCommand
@@ -163,12 +164,22 @@ class Worker:
             except asyncio.CancelledError:
                 await hand_back(self._shared.journal, await self._shared.journal.claim(command))
                 raise
-            if claim is not None:
+            if claim is None:
+                await self._check_known(name, delivery)
+            else:
                 seen = (self._latest_pending_since or 0.0, claim.pending_since)
                 self._latest_pending_since = max(seen)
                 await self._work(claim, delivery)
         finally:
             self._busy.discard((name.run_id, name.seq))
+
+    async def _check_known(self, name: HopName, delivery: Delivery) -> None:
+        """Keep a message of an unknown run; one of a known run is a duplicate, and forgotten."""
+        try:
+            await self._shared.journal.status(name.run_id)
+        except NotFoundError:
+            reason = f"unknown run {name.run_id}"
+            await self._shared.journal.quarantine(self.name, delivery.body, reason=reason)
 
     async def _work_polled(self, claim: Claim) -> None:
         try:
@@ -209,12 +220,8 @@ class Worker:
     def _envelope(self, claim: Claim, delivery: Delivery | None) -> Envelope:
         """Return the context: the body in hand where it is the row's, else what the journal gave."""
         if claim.head is None and delivery is not None:
-            envelope = self._shared.made.pop(claim.digest, None) or wire.decode(delivery.body)
-        else:
-            envelope = wire.restore(claim.head or b"", claim.text, claim.messages)
-        if envelope.kind == "reply":
-            return envelope.model_copy(update={"facts": claim.run.facts})
-        return envelope
+            return self._shared.made.pop(claim.digest, None) or wire.decode(delivery.body)
+        return wire.restore(claim.head or b"", claim.text, claim.messages)
 
     async def _settled(self, claim: Claim, envelope: Envelope, held: Held) -> Settled:
         """Take the turn, and return what becomes of what it returned or raised."""
@@ -232,6 +239,12 @@ class Worker:
             if task is None or task.cancelling():
                 raise
             return await self._failed(claim, envelope, error)
+        except BaseExceptionGroup as group:  # what a TaskGroup in a turn makes of a suspension, too
+            if (lost := first_of(group, LeaseLost)) is not None:
+                raise lost from group
+            if (asks := first_of(group, Suspended)) is not None:
+                return settle.suspend(await self._context(claim, envelope, needs_log=False), asks.wait)
+            return await self._failed(claim, envelope, group)
         except (Exception, SystemExit) as error:  # a turn that calls exit() must not end the others' process
             logger.info("turn of %s raised", self.name, exc_info=error)
             return await self._failed(claim, envelope, error)
@@ -334,7 +347,11 @@ class Worker:
             now + 1.0 if takes_all else missed_before,
             frozenset(self._busy),
         )
-        claims = await self._shared.leases.poll(command)
+        try:
+            claims = await self._shared.leases.poll(command)
+        except JournalError:
+            self._takes_all = self._takes_all or takes_all
+            raise
         for claim in claims:
             self._busy.add((claim.lease.run_id, claim.lease.seq))
             self._spawn(self._work_polled(claim))

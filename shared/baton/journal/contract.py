@@ -97,8 +97,14 @@ class Journal(Protocol):
         """
         ...
 
-    async def cancel(self, run_id: str, *, by: str, reason: str = "") -> Replied:
+    async def cancel(self, run_id: str, *, by: str, reason: str = "", tenant: str | None = None) -> Replied:
         """End a run, or, while an agent works on it, have it end at the agent's next write.
+
+        Args:
+            run_id: The run.
+            by: Who cancels.
+            reason: Why.
+            tenant: Whose run it has to be; None: anybody's.
 
         Raises:
             NotFoundError: There is no such run.
@@ -111,6 +117,14 @@ class Journal(Protocol):
 
     async def register(self, card: Card, *, fallback: str | None = None) -> None:
         """Write an agent's card, new or changed; `fallback` is its team's."""
+        ...
+
+    async def enrol(self, cards: Sequence[Card], *, fallback: str | None) -> list[str]:
+        """Make these the registered agents, and no others: for a process that serves a whole team.
+
+        Returns:
+            The names of agents that are gone and still have open hops.
+        """
         ...
 
     async def registry(self) -> tuple[dict[str, Card], str | None]:

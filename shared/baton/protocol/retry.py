@@ -1,6 +1,6 @@
 """What follows an error: another attempt, and when, or the end.
 
-In: the error and the attempt. Out: `Retry`, `Fail`, `Fallback` or `Review`.
+In: the error and the attempt. Out: `Retry`, `Fail` or `Fallback`.
 """
 
 from dataclasses import dataclass

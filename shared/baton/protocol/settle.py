@@ -270,6 +270,7 @@ def _moved(
             "done",
             outcome=outcome,
             facts=changed_facts,
+            active_agent="" if step.did == "handoff" and step.to == guards.ROUTER else None,
             next=hop,
             wait=wait,
             events=(
@@ -297,7 +298,7 @@ def _check_needs(context: HopContext, target: str, facts: dict[str, Any]) -> Non
 
 def _check_ask(ask: Ask) -> None:
     codec.checked_text(ask.question, field="Ask.question")
-    if isinstance(ask.options, str):
+    if ask.options is not None and not isinstance(ask.options, list | tuple):
         raise OutcomeError(f"Ask.options is {ask.options!r}; a list of texts, or None")
     for option in ask.options or ():
         codec.checked_text(str(option), field="Ask.options")

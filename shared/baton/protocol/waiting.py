@@ -72,24 +72,40 @@ def check_reply(wait: NewWait, reply: Reply, graph: Graph) -> None:
         )
 
 
-def resumption(wait: NewWait, hop: Envelope, reply: Reply) -> Resumption:
-    """Return what a reply that `check_reply` let through does."""
+def caught_up(hop: Envelope, facts: dict[str, Any], log_length: int) -> Envelope:
+    """Return a waiting hop's envelope with what its conversation has become meanwhile."""
+    spans = hop.spans
+    for position in range(hop.log_length, log_length):
+        spans = extend(spans, position)
+    return hop.model_copy(update={"facts": facts, "log_length": log_length, "spans": spans})
+
+
+def resumption(wait: NewWait, hop: Envelope, reply: Reply, current: Envelope | None = None) -> Resumption:
+    """Return what a reply that `check_reply` let through does.
+
+    Args:
+        wait: What the hop waits for.
+        hop: The hop as it was when the wait began: what a replay has to see again.
+        reply: The answer.
+        current: The hop `caught_up`: what a new turn gets; None: nothing has changed since.
+    """
+    now = current or hop
     if (reply.decision or reply.handoff) and reply.text and not reply.reason:
         reply = replace(reply, reason=reply.text)
     seen = {"by": reply.by, "reason": reply.reason, "decision": reply.decision, "wait_id": wait.wait_id}
     event = {key: value for key, value in seen.items() if value}
     if wait.kind == "user":
-        return _user_reply(hop, str(reply.text), event)
+        return _user_reply(now, str(reply.text), event)
     if wait.kind == "human":
-        return _human_reply(hop, reply, event)
+        return _human_reply(now, reply, event)
     if wait.kind == "approval":
         granted = reply.decision == "approve"
         return _recorded(wait, hop, Approval(granted, reply.by, reply.reason), event)
     return _review(wait, hop, reply, event)
 
 
-def expiry(wait: NewWait, hop: Envelope) -> Resumption:
-    """Return what the deadline of a wait does."""
+def expiry(wait: NewWait, hop: Envelope, current: Envelope | None = None) -> Resumption:
+    """Return what the deadline of a wait does; for the arguments see `resumption`."""
     event = {"by": "deadline", "wait_id": wait.wait_id, "on_timeout": wait.on_timeout}
     if wait.on_timeout == "deny":
         told = f"nobody answered within {wait.deadline_s:g} s"
@@ -97,7 +113,7 @@ def expiry(wait: NewWait, hop: Envelope) -> Resumption:
     if wait.on_timeout == "escalate":
         reason = f"no answer within {wait.deadline_s:g} s to: {wait.prompt[:200]}"
         waits = NewWait(ids.new_id(), hop.seq + 1, "human", HUMAN, reason)
-        return Resumption("hand_on", next=_hand_on(hop, HUMAN, reason), wait=waits, event=event)
+        return Resumption("hand_on", next=_hand_on(current or hop, HUMAN, reason), wait=waits, event=event)
     error = Failure(
         code="wait_expired",
         message=f"no answer within {wait.deadline_s:g} s to the {wait.kind} wait of agent {wait.agent!r}",
@@ -123,7 +139,8 @@ def _human_reply(hop: Envelope, reply: Reply, event: dict[str, Any]) -> Resumpti
     note = NewMessage("person", reply.by, reply.text) if reply.text else None
     if reply.handoff:
         reason = reply.reason or f"given on by {reply.by}"
-        following = _hand_on(hop, reply.handoff, reason)
+        heard = hop if note is None else caught_up(hop, hop.facts, hop.log_length + 1)
+        following = _hand_on(heard, reply.handoff, reason)
         return Resumption("hand_on", message=note, next=following, event={**event, "to": reply.handoff})
     if reply.decision == "reject":
         told = reply.reason or "no reason given"

@@ -110,10 +110,16 @@ def begin(tx: Transaction, run: Any) -> list[PendingHop]:
 def resume(tx: Transaction, run: Any, hop: Any, wait: Any) -> list[PendingHop]:
     """Carry out what ended a wait, now that the run has its conversation."""
     envelope, asked = decode(hop["head"]), rows.as_wait(wait)
+    facts, log_length = tx.one(
+        "SELECT facts, log_length FROM conversations WHERE tenant = ? AND conversation_id = ?",
+        run["tenant"],
+        run["conversation_id"],
+    )
+    current = waiting.caught_up(envelope, codec.decode(facts), log_length)
     if wait["status"] == "expired":
-        does = waiting.expiry(asked, envelope)
+        does = waiting.expiry(asked, envelope, current)
     else:
-        does = waiting.resumption(asked, envelope, Reply(**codec.decode(wait["answer"])))
+        does = waiting.resumption(asked, envelope, Reply(**codec.decode(wait["answer"])), current)
     rows.restart_clock(tx, run["run_id"])
     rows.add_events(tx, run["run_id"], [NewEvent("resumed", hop["seq"], does.event or {})])
     if does.message:

@@ -115,9 +115,10 @@ class SqliteJournal:
         """See `Journal.reply`."""
         return await self.writer.do(lambda tx: waits.answer(tx, reply), "reply")
 
-    async def cancel(self, run_id: str, *, by: str, reason: str = "") -> Replied:
+    async def cancel(self, run_id: str, *, by: str, reason: str = "", tenant: str | None = None) -> Replied:
         """See `Journal.cancel`."""
-        return await self.writer.do(lambda tx: waits.cancel(tx, run_id, by, reason))
+        wish = waits.Cancel(run_id, by, reason, tenant)
+        return await self.writer.do(lambda tx: waits.cancel(tx, wish))
 
     async def sweep(self) -> Sweep:
         """See `Journal.sweep`."""
@@ -126,6 +127,10 @@ class SqliteJournal:
     async def register(self, card: Card, *, fallback: str | None = None) -> None:
         """See `Journal.register`."""
         await self.writer.do(lambda tx: registry.register(tx, card, fallback))
+
+    async def enrol(self, cards: Sequence[Card], *, fallback: str | None) -> list[str]:
+        """See `Journal.enrol`."""
+        return await self.writer.do(lambda tx: registry.enrol(tx, cards, fallback))
 
     async def registry(self) -> tuple[dict[str, Card], str | None]:
         """See `Journal.registry`."""

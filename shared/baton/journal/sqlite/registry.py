@@ -3,10 +3,12 @@
 In: cards at the start of each service. Out: the graph.
 """
 
+from collections.abc import Sequence
+
 from baton.card import Card
 from baton.errors import ConfigError
 from baton.journal.sqlite.writer import Transaction
-from baton.protocol.guards import Graph
+from baton.protocol.guards import HUMAN, ROUTER, Graph
 
 
 def register(tx: Transaction, card: Card, fallback: str | None) -> None:
@@ -20,6 +22,22 @@ def register(tx: Transaction, card: Card, fallback: str | None) -> None:
     )
     if fallback is not None:
         _put(tx, "fallback", fallback)
+
+
+def enrol(tx: Transaction, cards: Sequence[Card], fallback: str | None) -> list[str]:
+    """Make these the registered agents, and no others; return the names that still have open hops."""
+    for row in tx.all("SELECT name FROM agents"):
+        if row["name"] not in {card.name for card in cards}:
+            tx.run("DELETE FROM agents WHERE name = ?", row["name"])
+    tx.run("DELETE FROM meta WHERE key = 'fallback'")
+    for card in cards:
+        register(tx, card, fallback)
+    known = {card.name for card in cards} | {ROUTER, HUMAN}
+    open_names = tx.all(
+        "SELECT agent FROM hops WHERE status IN ('pending', 'running') "
+        "UNION SELECT agent FROM hops WHERE status IN ('blocked', 'waiting')"
+    )
+    return sorted(row["agent"] for row in open_names if row["agent"] not in known)
 
 
 def graph(tx: Transaction) -> Graph:

@@ -5,7 +5,7 @@ conversation again.
 """
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 from baton import codec
 from baton.errors import IdempotencyConflictError, NotFoundError, NotWaitingError
@@ -26,7 +26,8 @@ def answer(tx: Transaction, reply: Reply) -> Replied:
     run = tx.one("SELECT * FROM runs WHERE run_id = ? AND tenant = ?", reply.run_id, reply.tenant)
     if run is None:
         raise NotFoundError(f"no run {reply.run_id!r}")
-    body_hash = codec.fingerprint([reply.text, reply.decision, reply.handoff, reply.reason])
+    said = [reply.run_id, reply.wait_id, reply.text, reply.decision, reply.handoff, reply.reason]
+    body_hash = codec.fingerprint(said)
     if _is_known(tx, reply, body_hash):
         return Replied(run["run_id"], run["status"], is_new=False)
     wait = _wait(tx, run, reply)
@@ -54,21 +55,31 @@ def answer(tx: Transaction, reply: Reply) -> Replied:
     return _replied(tx, run, _go_on(tx, run, wait))
 
 
-def cancel(tx: Transaction, run_id: str, by: str, reason: str) -> Replied:
+class Cancel(NamedTuple):
+    """A wish to end a run."""
+
+    run_id: str
+    by: str
+    reason: str = ""
+    tenant: str | None = None
+    """Whose run it has to be; None: anybody's."""
+
+
+def cancel(tx: Transaction, wish: Cancel) -> Replied:
     """End a run that stands still; ask one that an agent works on to end at its next write.
 
     Raises:
         NotFoundError: There is no such run.
         RequestError: Who cancels, or why, is no text that can be stored.
     """
-    run = tx.one("SELECT * FROM runs WHERE run_id = ?", run_id)
-    if run is None:
-        raise NotFoundError(f"no run {run_id!r}")
+    run = tx.one("SELECT * FROM runs WHERE run_id = ?", wish.run_id)
+    if run is None or wish.tenant not in (None, run["tenant"]):
+        raise NotFoundError(f"no run {wish.run_id!r}")
     if run["ended_at"] is not None:
-        return Replied(run_id, run["status"], is_new=False)
-    codec.checked_text(by, field="by")
-    told = f"by {by}: {codec.checked_text(reason, field='reason')}" if reason else f"by {by}"
-    return _replied(tx, run, _stop(tx, run, f"cancelled:{told}"))
+        return Replied(wish.run_id, run["status"], is_new=False)
+    codec.checked_text(wish.by, field="by")
+    told = f": {codec.checked_text(wish.reason, field='reason')}" if wish.reason else ""
+    return _replied(tx, run, _stop(tx, run, f"cancelled:by {wish.by}{told}"))
 
 
 def sweep(tx: Transaction) -> Sweep:

@@ -123,6 +123,12 @@ class Writer:
 
     async def _serve(self, batch: list[_Order[Any]]) -> None:
         try:
+            await self._begin()
+        except sqlite3.Error as error:  # nothing was begun: to try each alone would only wait as often
+            for order in batch:
+                _fail(order, error)
+            return
+        try:
             await self._commit(batch)
         except Exception as error:
             self._roll_back()
@@ -134,13 +140,13 @@ class Writer:
 
     async def _alone(self, order: _Order[Any]) -> None:
         try:
+            await self._begin()
             await self._commit([order])
         except Exception as error:
             self._roll_back()
             _fail(order, error)
 
     async def _commit(self, batch: list[_Order[Any]]) -> None:
-        await self._begin()
         transaction = Transaction(self._connection)
         for order in batch:
             order.result = order.operation(transaction)
