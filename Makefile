@@ -29,7 +29,7 @@ format: $(READY) ## Format, and fix what the linter can fix
 test: $(READY) ## Run every test, two at a time; ARGS="-k name" chooses
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
-demo: $(READY) ## Run the shipped desk on one request, embedded
+demo: $(READY) ## Run the shipped desk on its sixteen requests
 	$(BIN)/baton demo $(ARGS)
 
 bench: $(READY) ## Measure the relay

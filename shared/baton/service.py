@@ -20,9 +20,10 @@ from baton.config import Settings
 from baton.errors import ConfigError, JournalError
 from baton.hop.leases import Leases
 from baton.hop.publishing import publish
+from baton.hop.surroundings import Surroundings
 from baton.hop.taking import AgentTaker, GoneTaker, TurnTaker
 from baton.hop.watchdog import Watchdog
-from baton.hop.worker import Surroundings, Worker
+from baton.hop.worker import Worker
 from baton.journal.contract import Journal
 from baton.protocol.guards import Graph
 from baton.router import RouterTaker, default_classifier

@@ -9,14 +9,12 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Coroutine
 from typing import Any
 
 from baton import envelope as wire
 from baton import failpoints, ids
-from baton.broker.contract import Broker, Consumer, Delivery, Hint
-from baton.config import Settings
+from baton.broker.contract import Consumer, Delivery, Hint
 from baton.envelope import Envelope, HopName
 from baton.errors import (
     BrokerError,
@@ -25,11 +23,11 @@ from baton.errors import (
     JournalError,
     NotFoundError,
 )
-from baton.hop.leases import Held, Leases, hand_back
+from baton.hop.leases import Held, hand_back
 from baton.hop.publishing import publish
 from baton.hop.steps import LeaseLost, Suspended, first_of
+from baton.hop.surroundings import MADE_LIMIT, Surroundings
 from baton.hop.taking import TurnTaker
-from baton.journal.contract import Journal
 from baton.journal.records import Claim, ClaimCommand, PollCommand
 from baton.outcome import Handoff
 from baton.protocol import guards, poll, retry, settle
@@ -39,24 +37,8 @@ from baton.protocol.settle import Settled
 
 logger = logging.getLogger("baton")
 
-MADE_LIMIT = 512
-"""Most envelopes that are kept for receivers in this process; the others are decoded."""
 SCHEMA_DELAY_S = 30.0
 """How long a hop of an unknown newer schema is left alone, in seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What every worker of a process shares."""
-
-    journal: Journal
-    broker: Broker
-    leases: Leases
-    settings: Settings
-    graph: Callable[[], guards.Graph]
-    owner: str
-    made: dict[str, Envelope] = field(default_factory=dict)
-    """Envelopes that this process published lately, by digest: their receiver here need not decode them."""
 
 
 class Worker:

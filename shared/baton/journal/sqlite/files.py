@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
+import time
 from importlib import resources
 from pathlib import Path
 from typing import IO
@@ -17,6 +18,8 @@ APPLICATION_ID = 0x4241544E
 """`BATN`, in the header of the file: tells a journal from any other SQLite file."""
 VERSION = 1
 """Version of the tables that this library reads and writes."""
+LOOKS, LOOK_S = 50, 0.01
+"""How often, and how many seconds apart, a lock is tried that nobody seems to hold."""
 BUSY_S = 10.0
 """Seconds to wait while another process writes."""
 
@@ -73,15 +76,26 @@ class ServingLock:
             JournalBusyError: Another process has it; names its pid.
         """
         file = _lock_path(self._path).open("a+", encoding="ascii")  # held until release
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not self._locked(file):
             file.close()
-            raise JournalBusyError(str(self._path), holder(self._path)) from None
+            raise JournalBusyError(str(self._path), holder(self._path))
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         self._file = file
+
+    def _locked(self, file: IO[str]) -> bool:
+        """Take the lock, past processes that only look who has it: `holder` shares it for a moment."""
+        for _ in range(LOOKS):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if holder(self._path) is not None:
+                    return False
+                time.sleep(LOOK_S)
+            else:
+                return True
+        return False
 
     def release(self) -> None:
         """Let go; harmless if it was never taken."""
