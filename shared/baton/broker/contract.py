@@ -57,6 +57,38 @@ class Delivery(Protocol):
         ...
 
 
+class Incoming(Delivery, Protocol):
+    """A message of `baton.requests`, published by any program."""
+
+    @property
+    def reply_to(self) -> str | None:
+        """The queue that the sender wants its results on."""
+        ...
+
+    @property
+    def correlation_id(self) -> str | None:
+        """What the sender knows its request by; goes back with each result."""
+        ...
+
+    @property
+    def user_id(self) -> str | None:
+        """The sender's user, where it said so: the broker has checked it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """A result or a question for whoever sent the request."""
+
+    reply_to: str
+    """The queue."""
+    body: bytes
+    message_id: str
+    """The same each time one result is published to one queue."""
+    correlation_id: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
 class Consumer(Protocol):
     """A subscription to an agent's queue."""
 
@@ -81,8 +113,13 @@ class Broker(Protocol):
         """Connect.
 
         Raises:
-            BrokerUnavailableError: It cannot be reached.
+            BrokerUnavailableError: It cannot be reached now; it is tried again until `close`.
+            ConfigError: It refuses this user or vhost.
         """
+        ...
+
+    def trouble(self) -> str | None:
+        """Return what keeps the broker from being used now, for a person; None: nothing."""
         ...
 
     async def close(self) -> None:
@@ -105,6 +142,8 @@ class Broker(Protocol):
     async def consume(self, agent: str, on_delivery: Callable[[Delivery], None], *, prefetch: int) -> Consumer:
         """Have `on_delivery` called for each message, at most `prefetch` of them not acked.
 
+        A consumer outlives the connection: it is made again as soon as there is one.
+
         Raises:
             UnroutableError: There is no queue for that agent.
             BrokerUnavailableError: There is no connection.
@@ -117,4 +156,35 @@ class Broker(Protocol):
 
     def listen(self, on_hint: Callable[[Hint], None]) -> Callable[[], None]:
         """Have `on_hint` called for each hint; the function returned ends that."""
+        ...
+
+
+class Edge(Protocol):
+    """Where other programs reach the system: a broker that they can reach offers it too."""
+
+    async def consume_requests(self, on_request: Callable[[Incoming], None], *, prefetch: int) -> Consumer:
+        """Have `on_request` called for each message of `baton.requests`. See `Broker.consume`.
+
+        Raises:
+            UnroutableError: There is no such queue.
+            BrokerUnavailableError: There is no connection.
+        """
+        ...
+
+    async def consume_dead(self, on_dead: Callable[[Incoming], None], *, prefetch: int) -> Consumer:
+        """Have `on_dead` called for each message that the broker gave up on. See `Broker.consume`.
+
+        Raises:
+            UnroutableError: There is no queue `baton.dead`.
+            BrokerUnavailableError: There is no connection.
+        """
+        ...
+
+    async def answer(self, answer: Answering, *, timeout_s: float = 5.0) -> None:
+        """Publish to a requester's queue and return once the broker has it.
+
+        Raises:
+            UnroutableError: There is no such queue.
+            BrokerUnavailableError: No word in time: it may have arrived or not.
+        """
         ...

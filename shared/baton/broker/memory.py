@@ -107,6 +107,10 @@ class MemoryBroker:
         """See `Broker.start`."""
         self._is_open = True
 
+    def trouble(self) -> str | None:
+        """See `Broker.trouble`."""
+        return None if self._is_open else "the in-process broker is closed"
+
     async def close(self) -> None:
         """See `Broker.close`."""
         self._is_open = False
