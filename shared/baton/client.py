@@ -16,7 +16,7 @@ from baton.config import Settings
 from baton.errors import ConfigError, ResultTimeoutError
 from baton.hop.publishing import publish
 from baton.journal.contract import Journal
-from baton.journal.records import Accept, PendingHop, Replied, Reply
+from baton.journal.records import Accept, Cancel, PendingHop, Replied, Reply
 from baton.request import ENDED, Request, Result
 
 if TYPE_CHECKING:
@@ -166,7 +166,8 @@ class Client:
         Raises:
             NotFoundError: There is no such run.
         """
-        return await self._told(await self.journal.cancel(run_id, by=by, reason=reason, tenant=self._settings.tenant))
+        wish = Cancel(run_id, by, reason, self._settings.tenant)
+        return await self._told(await self.journal.cancel(wish))
 
     async def result(self, run_id: str, *, timeout_s: float = 30.0, through_waits: bool = False) -> Result:
         """Return the run's result once it has ended, or, unless told otherwise, waits for somebody.

@@ -12,6 +12,7 @@ from baton import Answer, Ask, Handoff, RequestError, Team, Turn, ids, router
 from baton.broker.contract import Outgoing
 from baton.envelope import reference
 from baton.errors import IdempotencyConflictError, JournalUnavailableError, NotFoundError
+from baton.journal.records import Cancel
 from baton.journal.sqlite import writer
 from baton.testing import ScriptedClassifier, serve
 from tests.support.teams import a_team, an_agent
@@ -202,7 +203,7 @@ async def test_a_run_of_another_tenant_cannot_be_cancelled() -> None:
     async with serve(a_team(agents=[an_agent("a", lambda turn: Ask("sure?"))])) as served:
         waiting = await served.send("hello")
         with pytest.raises(NotFoundError):
-            await served.journal.cancel(waiting.run_id, by="mallory", tenant="other")
+            await served.journal.cancel(Cancel(waiting.run_id, "mallory", tenant="other"))
         assert (await served.journal.status(waiting.run_id)) == "waiting"
 
 

@@ -15,6 +15,7 @@ from baton.journal.contract import Journal
 from baton.journal.records import (
     Accept,
     Accepted,
+    Cancel,
     Claim,
     ClaimCommand,
     Finish,
@@ -205,7 +206,7 @@ class Hand:
 
     async def cancel(self, run_id: str) -> Replied:
         """Cancel a run."""
-        return await self.journal.cancel(run_id, by="ann", reason="why not")
+        return await self.journal.cancel(Cancel(run_id, "ann", "why not"))
 
     def steps(self, claim: Claim) -> Steps:
         """Return the steps of a claimed hop, recorded in the journal."""

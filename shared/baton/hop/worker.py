@@ -28,7 +28,7 @@ from baton.hop.publishing import publish
 from baton.hop.steps import LeaseLost, Suspended, first_of
 from baton.hop.surroundings import MADE_LIMIT, Surroundings
 from baton.hop.taking import TurnTaker
-from baton.journal.records import Claim, ClaimCommand, PollCommand
+from baton.journal.records import Claim, ClaimCommand, PollCommand, Quarantined
 from baton.outcome import Handoff
 from baton.protocol import guards, poll, retry, settle
 from baton.protocol.moving import HopContext
@@ -63,8 +63,10 @@ class Worker:
         self._wake = asyncio.Event()
         self._takes_all = True
         self._is_stopping = False
-        self._free_since: float | None = time.time()
-        self._delivered_at: float | None = None
+        self._free_since: float | None = time.monotonic()
+        self._delivered_at = 0.0
+        self._is_starved = False
+        # True from the poll that found this replica idle until the next delivery: it polls at every free slot.
         self._latest_pending_since: float | None = None
 
     async def start(self) -> None:
@@ -96,7 +98,8 @@ class Worker:
     def _on_delivery(self, delivery: Delivery) -> None:
         if not self._is_stopping:
             failpoints.hit("hop.delivered")
-            self._delivered_at = time.time()
+            self._delivered_at = time.monotonic()
+            self._is_starved = False
             self._spawn(self._deliver(delivery))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -108,7 +111,7 @@ class Worker:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if self._free_since is None and len(self._tasks) < self._slots:
-            self._free_since = time.time()
+            self._free_since = time.monotonic()
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("hop of %s broke off; its lease runs out and it is tried again", self.name, exc_info=error)
 
@@ -121,7 +124,7 @@ class Worker:
         except EnvelopeVersionError as error:
             logger.warning("left for a newer replica: %s", error)
         except EnvelopeError as error:
-            await self._shared.journal.quarantine(self.name, delivery.body, reason=str(error))
+            await self._quarantine(delivery, str(error))
         except JournalError as error:
             logger.warning("hop left to the poll: %s", error)
         finally:
@@ -160,8 +163,10 @@ class Worker:
         try:
             await self._shared.journal.status(name.run_id)
         except NotFoundError:
-            reason = f"unknown run {name.run_id}"
-            await self._shared.journal.quarantine(self.name, delivery.body, reason=reason)
+            await self._quarantine(delivery, f"unknown run {name.run_id}")
+
+    async def _quarantine(self, delivery: Delivery, reason: str) -> None:
+        await self._shared.journal.quarantine(Quarantined(self.name, delivery.body, reason, dict(delivery.headers)))
 
     async def _work_polled(self, claim: Claim) -> None:
         try:
@@ -310,14 +315,10 @@ class Worker:
 
     async def _poll(self) -> int:
         """Claim what the broker will not deliver and work on it; return how many hops that was."""
-        now = time.time()
         takes_all, self._takes_all = self._takes_all, False
-        missed_before = poll.missed_before(
-            now,
-            free_since=self._free_since,
-            delivered_at=self._delivered_at,
-            latest_pending_since=self._latest_pending_since,
-        )
+        quiet_s = poll.IDLE_S if self._is_starved else self._quiet_s()
+        missed = poll.missed(quiet_s, self._latest_pending_since)
+        self._is_starved = missed.overdue_s is not None
         limit = max(1, self._slots - len(self._tasks))
         command = PollCommand(
             self.name,
@@ -326,7 +327,8 @@ class Worker:
             self._shared.settings.lease_s,
             self._taker.max_attempts,
             limit,
-            now + 1.0 if takes_all else missed_before,
+            missed.before,
+            0.0 if takes_all else missed.overdue_s,
             frozenset(self._busy),
         )
         try:
@@ -339,6 +341,12 @@ class Worker:
             self._spawn(self._work_polled(claim))
         self._takes_all = self._takes_all or (takes_all and len(claims) == limit)
         return len(claims)
+
+    def _quiet_s(self) -> float | None:
+        """Return for how long there has been a slot free and no delivery; None: no slot is free."""
+        if self._free_since is None:
+            return None
+        return time.monotonic() - max(self._free_since, self._delivered_at)
 
     async def _slot_freed(self) -> None:
         """Wait until a hop can be taken again."""

@@ -13,13 +13,16 @@ from baton.envelope import Message
 from baton.journal.records import (
     Accept,
     Accepted,
+    Cancel,
     Claim,
     ClaimCommand,
+    DueResult,
     Finish,
     Finished,
     Lease,
     NewEvent,
     PollCommand,
+    Quarantined,
     Renewed,
     Replied,
     Reply,
@@ -29,7 +32,17 @@ from baton.journal.records import (
 from baton.request import Result, RunStatus
 
 if TYPE_CHECKING:
-    from baton.journal.views import AgentView, EventView, HopView, RunFilter, RunView, StepView, WaitView
+    from baton.journal.views import (
+        AgentView,
+        DeadFilter,
+        DeadView,
+        EventView,
+        HopView,
+        RunFilter,
+        RunView,
+        StepView,
+        WaitView,
+    )
 
 
 class Journal(Protocol):
@@ -97,17 +110,12 @@ class Journal(Protocol):
         """
         ...
 
-    async def cancel(self, run_id: str, *, by: str, reason: str = "", tenant: str | None = None) -> Replied:
+    async def cancel(self, cancel: Cancel) -> Replied:
         """End a run, or, while an agent works on it, have it end at the agent's next write.
 
-        Args:
-            run_id: The run.
-            by: Who cancels.
-            reason: Why.
-            tenant: Whose run it has to be; None: anybody's.
-
         Raises:
-            NotFoundError: There is no such run.
+            NotFoundError: There is no such run of that tenant.
+            IdempotencyConflictError: The key is known with another body.
         """
         ...
 
@@ -135,8 +143,48 @@ class Journal(Protocol):
         """Return the whole log of a conversation."""
         ...
 
-    async def quarantine(self, source: str, body: bytes, *, reason: str) -> None:
+    async def due_results(self, *, limit: int, retry_s: float) -> list[DueResult]:
+        """Take results and questions that are to be sent; those not `sent` in `retry_s` seconds are due again."""
+        ...
+
+    async def sent(self, delivery_ids: Sequence[str], *, undeliverable: Sequence[str] = ()) -> None:
+        """Note which results were sent, and which have nowhere to go: neither is tried again."""
+        ...
+
+    async def quarantine(self, message: Quarantined) -> None:
         """Keep a message that nothing could be made of."""
+        ...
+
+    async def quarantined(self, dead_id: str) -> Quarantined:
+        """Return a message in quarantine by its `DeadView.id`.
+
+        Raises:
+            NotFoundError: There is no such message.
+        """
+        ...
+
+    async def dead(self, wanted: "DeadFilter") -> "list[DeadView]":
+        """Return failed runs that nobody has redriven or discarded, and messages in quarantine, the newest last."""
+        ...
+
+    async def redrive(self, run_id: str, *, new_run_id: str, by: str) -> Accepted:
+        """Start a new run where a failed or cancelled one ended, with all that it had recorded.
+
+        Its last hop is tried again, with a new attempt budget, under the same idempotency keys.
+        Idempotent by `new_run_id`.
+
+        Raises:
+            NotFoundError: There is no such run.
+            RequestError: It has not ended, is completed, or was redriven before.
+        """
+        ...
+
+    async def discard(self, dead_id: str, *, by: str) -> None:
+        """Take a failed run or a message off the list of the dead; a run keeps its rows, a message goes.
+
+        Raises:
+            NotFoundError: There is no such run or message on the list.
+        """
         ...
 
     async def status(self, run_id: str) -> RunStatus:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from baton import ids
 from baton.envelope import Kind, Message
-from baton.request import Failure, Request, RunStatus
+from baton.request import Failure, Request, Result, RunStatus
 
 HopStatus = Literal["blocked", "pending", "running", "waiting", "done", "failed"]
 WaitKind = Literal["user", "approval", "human", "review"]
@@ -235,31 +235,49 @@ class PollCommand:
     max_attempts: int
     limit: int
     missed_before: float | None
-    """Take first attempts that became pending before this time; None: none."""
+    """Take first attempts that became pending before this time of the journal's clock; None: none."""
+    overdue_s: float | None = None
+    """Take first attempts that have been pending for so long, too, in seconds, >= 0; None: none."""
     busy: frozenset[tuple[str, int]] = frozenset()
     """Hops that this process works on."""
     takes_suspect: bool = True
     """True: at most one hop that may be what killed its workers. False: none."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a command came from: how its repetition is known, and where its result goes."""
+
+    key: str | None = None
+    """Idempotency key; None: only `redelivery_key` tells a repetition."""
+    redelivery_key: str | None = None
+    """What a message without a key is recorded under: a hash of it."""
+    is_redelivered: bool = False
+    """True: a command recorded under `redelivery_key` within `REDELIVERY_S` is this one."""
+    reply_to: str | None = None
+    """Queue that gets the run's result and its questions; None: nobody asked for them."""
+    correlation_id: str | None = None
+
+
+REDELIVERY_S = 3600.0
+"""How long a message without a key is known by its hash, in seconds."""
+
+
 @dataclass(frozen=True, slots=True)
-class Accept:
+class Accept(Origin):
     """A request to record as a run, or as the reply its conversation waits for."""
 
     run_id: str
     tenant: str
     request: Request
-    key: str | None = None
-    """Idempotency key; None: every call is a new run."""
     traceparent: str | None = None
     tracestate: str | None = None
     batch: str | None = None
     """Groups runs for `baton runs --batch`."""
-    reply_to: str | None = None
-    correlation_id: str | None = None
-    redrive_of: str | None = None
     max_hops: int = 16
     default_deadline_s: float | None = None
+    claim: ClaimCommand | None = None
+    """Claim hop 0 at once, in the same transaction; None: it is left to be published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,10 +290,12 @@ class Accepted:
     is_new: bool
     """False: its key was known; nothing was done again."""
     publish: tuple[PendingHop, ...] = ()
+    claim: Claim | None = None
+    """Hop 0, where it was to be claimed and its run has its conversation."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Origin):
     """An answer to a wait."""
 
     run_id: str
@@ -287,10 +307,20 @@ class Reply:
     """A person at the desk gives the run to this agent."""
     reason: str = ""
     by: str = "user"
-    key: str | None = None
     tenant: str = "default"
     reply_id: str = field(default_factory=ids.new_id)
     """Random; after a lost commit reply the answer that counts is mine only if the wait holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel(Origin):
+    """A wish to end a run."""
+
+    run_id: str
+    by: str
+    reason: str = ""
+    tenant: str | None = None
+    """Whose run it has to be; None: anybody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +332,34 @@ class Replied:
     publish: tuple[PendingHop, ...] = ()
     ended: tuple[str, ...] = ()
     is_new: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DueResult:
+    """A result or a question that is on its way to a requester."""
+
+    delivery_id: str
+    reply_to: str
+    correlation_id: str | None
+    message_id: str
+    """The same each time this result is published."""
+    result: Result
+    """With its question, where the run waits."""
+    traceparent: str | None = None
+    tracestate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A message that nothing could be made of, or that the broker gave up on."""
+
+    source: str
+    """The queue."""
+    body: bytes
+    reason: str
+    """What is wrong with it, for a person."""
+    headers: dict[str, Any] = field(default_factory=dict)
+    """JSON: its headers, and `message_id`, `reply_to`, `correlation_id`, `user_id` where it had them."""
 
 
 @dataclass(frozen=True, slots=True)

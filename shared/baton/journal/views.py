@@ -3,7 +3,7 @@
 In: rows. Out: frozen models for the command line and `--json`.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -109,6 +109,32 @@ class EventView(_View):
     seq: int
     type: str
     data: dict[str, Any]
+
+
+class DeadFilter(_View):
+    """Which dead letters to list."""
+
+    reason: str | None = None
+    """A failure's code, such as `max_attempts`, or `quarantine`; None: any."""
+    tenant: str | None = None
+    limit: int = 50
+
+
+class DeadView(_View):
+    """A failed run that nobody has redriven or discarded, or a message in quarantine."""
+
+    id: str
+    """The run's id, or `q` and the message's number."""
+    kind: Literal["run", "message"]
+    reason: str
+    """The failure's code, or `quarantine`."""
+    message: str
+    at: float
+    agent: str | None = None
+    """Where the run failed, or the queue that the message was on."""
+    tenant: str | None = None
+    text: str = ""
+    """The request's, or the beginning of the message."""
 
 
 class AgentView(_View):

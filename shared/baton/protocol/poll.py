@@ -1,7 +1,10 @@
 """When a replica may take a first attempt from the journal that the broker should have delivered.
 
-In: what the replica saw lately. Out: a time; hops that became pending before it count as missed.
+In: what the replica saw lately, by its own monotonic clock. Out: bounds by the journal's clock, so that
+a wrong clock of a worker does no harm.
 """
+
+from typing import NamedTuple
 
 OVERDUE_S = 2.0
 """An idle replica takes a first attempt that is older than this, in seconds."""
@@ -25,21 +28,26 @@ def suspect_from(max_attempts: int) -> int:
     return max(1, min(SUSPECT_AFTER, max_attempts - 1))
 
 
-def missed_before(
-    now: float, *, free_since: float | None, delivered_at: float | None, latest_pending_since: float | None
-) -> float | None:
-    """Return the time before which pending first attempts count as missed; None: take none.
+class Missed(NamedTuple):
+    """Which pending first attempts count as missed; either is enough."""
+
+    overdue_s: float | None
+    """Those that have been pending for so long, in seconds; None: none."""
+    before: float | None
+    """Those that became pending before this time of the journal's clock; None: none."""
+
+
+def missed(quiet_s: float | None, latest_pending_since: float | None) -> Missed:
+    """Return which first attempts this replica may take from the journal.
 
     Source: design §5.7; simulated in the protocol's model (0 to 0.1 % duplicate deliveries).
 
     Args:
-        now: The journal's clock.
-        free_since: Since when this replica has had a slot free all the time; None: it has none.
-        delivered_at: When the broker delivered last; None: never.
-        latest_pending_since: The latest `pending_since` of a hop that was delivered here.
+        quiet_s: For how long it has had a slot free and got no delivery; None: it has no slot free.
+        latest_pending_since: The latest `pending_since` of a hop that was delivered here; None: of none.
     """
-    quiet_since = max(free_since, delivered_at or 0.0) if free_since is not None else None
-    idle = now - OVERDUE_S if quiet_since is not None and now - quiet_since >= IDLE_S else None
-    overtaken = latest_pending_since - OVERTAKEN_S if latest_pending_since is not None else None
-    bounds = [bound for bound in (idle, overtaken) if bound is not None]
-    return max(bounds) if bounds else None
+    is_idle = quiet_s is not None and quiet_s >= IDLE_S
+    return Missed(
+        OVERDUE_S if is_idle else None,
+        latest_pending_since - OVERTAKEN_S if latest_pending_since is not None else None,
+    )

@@ -5,6 +5,7 @@ import pytest
 from baton import ids
 from baton.card import Card, SkillCard
 from baton.errors import ConfigError, IdempotencyConflictError, NotFoundError
+from baton.journal.records import Quarantined
 from baton.journal.views import RunFilter
 from tests.support.journals import Hand, Harness, a_step
 
@@ -100,7 +101,7 @@ class Reading:
         assert not await hand.journal.changed()
 
     async def test_what_cannot_be_understood_is_kept(self, hand: Hand, harness: Harness) -> None:
-        await hand.journal.quarantine("cards", b"\xff\x00 no envelope", reason="no JSON")
+        await hand.journal.quarantine(Quarantined("cards", b"\xff\x00 no envelope", "no JSON"))
         [row] = (await harness.rows())["quarantine"]
         assert (row["source"], bytes(row["body"]), row["reason"]) == ("cards", b"\xff\x00 no envelope", "no JSON")
 

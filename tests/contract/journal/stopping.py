@@ -6,7 +6,7 @@ import pytest
 
 from baton import ids
 from baton.errors import NotFoundError, NotWaitingError, TransientError
-from baton.journal.records import Finished, Lease
+from baton.journal.records import Cancel, Finished, Lease
 from baton.outcome import Answer
 from tests.support.journals import Hand, Harness, a_step
 
@@ -102,7 +102,7 @@ class Stopping:
         claim = await hand.at()
         run_id = claim.lease.run_id
         for reason in ("first", "second"):
-            await hand.journal.cancel(run_id, by="ann", reason=reason)
+            await hand.journal.cancel(Cancel(run_id, "ann", reason))
         await hand.hand(claim, "b")
         error = (await hand.journal.result(run_id)).error
         assert error is not None

@@ -4,12 +4,13 @@ In: an `Accept`. Out: the run with its hop 0, or the wait answered; and the key 
 repetition is recognised, in the same transaction.
 """
 
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 from baton import codec
-from baton.errors import FactsError, IdempotencyConflictError, RequestError
+from baton.errors import FactsError, RequestError
 from baton.journal.records import Accept, Accepted, NewEvent, Reply
-from baton.journal.sqlite import conversation, rows, waits
+from baton.journal.sqlite import claiming, conversation, origins, rows, waits
 from baton.journal.sqlite.writer import Transaction
 
 
@@ -26,13 +27,21 @@ def accept(tx: Transaction, command: Accept) -> Accepted:
     if command.request.conversation_id and (wait := _wait_for_user(tx, command)) is not None:
         return _as_reply(tx, command, wait, conversation_id, body_hash)
     run = _insert(tx, command, conversation_id)
-    _remember(tx, command, body_hash, "run", command.run_id, None)
+    origins.remember(tx, command, _mark(command, body_hash), origins.Took("run", command.run_id))
     if run["position"] == 0:  # nobody was there before
         conversation.take(tx, run)
         published = conversation.begin(tx, run)
     else:
         published = conversation.give(tx, command.tenant, conversation_id)
-    return Accepted(command.run_id, conversation_id, "run", True, tuple(published))
+    return _claimed(tx, command, Accepted(command.run_id, conversation_id, "run", True, tuple(published)))
+
+
+def _claimed(tx: Transaction, command: Accept, accepted: Accepted) -> Accepted:
+    """Claim hop 0 where that is wanted and it is pending; then nobody has to publish it."""
+    if command.claim is None or (claim := claiming.claim(tx, command.claim)) is None:
+        return accepted
+    publish = tuple(hop for hop in accepted.publish if hop.run_id != accepted.run_id)
+    return replace(accepted, publish=publish, claim=claim)
 
 
 def _wait_for_user(tx: Transaction, command: Accept) -> Any:
@@ -45,23 +54,23 @@ def _wait_for_user(tx: Transaction, command: Accept) -> Any:
 
 
 def _known(tx: Transaction, command: Accept, body_hash: str) -> Accepted | None:
-    row = tx.one("SELECT * FROM accepted WHERE tenant = ? AND key = ?", command.tenant, _key(command))
-    if row is not None and row["body_hash"] != body_hash:
-        raise IdempotencyConflictError(_key(command))
-    if row is None and command.key is not None:
+    took = origins.known(tx, command, _mark(command, body_hash))
+    if took is None and command.key is None:
+        took = origins.Took("run", command.run_id)
+    if took is None:
         return None
-    run_id: str = command.run_id if row is None else row["run_id"]
-    took: Literal["run", "reply", "cancel"] = "run" if row is None else row["took"]
-    run = tx.one("SELECT conversation_id FROM runs WHERE run_id = ?", run_id)
-    if run is None:
-        return None if row is None else Accepted(run_id, "", took, is_new=False)
-    _add_address(tx, command, run_id)
-    return Accepted(run_id, run["conversation_id"], took, is_new=run_id == command.run_id)
+    run = tx.one("SELECT conversation_id FROM runs WHERE run_id = ?", took.run_id)
+    if run is None:  # pruned, or never there: then it is new
+        return Accepted(took.run_id, "", took.took, is_new=False) if took.run_id != command.run_id else None
+    origins.add_address(tx, took.run_id, command)
+    is_mine = took.run_id == command.run_id
+    accepted = Accepted(took.run_id, run["conversation_id"], took.took, is_new=is_mine)
+    return _claimed(tx, command, accepted) if is_mine else accepted
 
 
-def _key(command: Accept) -> str:
+def _mark(command: Accept, body_hash: str) -> origins.Mark:
     """Return what a request is known under; without a key, its own run id: it may have become a reply."""
-    return command.run_id if command.key is None else command.key
+    return origins.Mark(command.tenant, command.run_id if command.key is None else command.key, body_hash)
 
 
 def _as_reply(tx: Transaction, command: Accept, wait: Any, conversation_id: str, body_hash: str) -> Accepted:
@@ -83,8 +92,9 @@ def _as_reply(tx: Transaction, command: Accept, wait: Any, conversation_id: str,
         )
     reply = Reply(wait["run_id"], wait["wait_id"], command.request.text, by="user", tenant=command.tenant)
     replied = waits.answer(tx, reply)
-    _remember(tx, command, body_hash, "reply", wait["run_id"], wait["wait_id"])
-    _add_address(tx, command, wait["run_id"])
+    took = origins.Took("reply", wait["run_id"], wait["wait_id"])
+    origins.remember(tx, command, _mark(command, body_hash), took)
+    origins.add_address(tx, wait["run_id"], command)
     return Accepted(wait["run_id"], conversation_id, "reply", True, replied.publish)
 
 
@@ -100,8 +110,8 @@ def _insert(tx: Transaction, command: Accept, conversation_id: str) -> Any:
     deadline_s = request.deadline_s or command.default_deadline_s
     run = tx.one(
         "INSERT INTO runs (run_id, tenant, conversation_id, position, status, request, blocked_text, max_hops, "
-        "deadline_at, batch, redrive_of, root_run_id, trace_id, traceparent, tracestate, accepted_at) "
-        "VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
+        "deadline_at, batch, root_run_id, trace_id, traceparent, tracestate, accepted_at) "
+        "VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
         command.run_id,
         command.tenant,
         conversation_id,
@@ -111,7 +121,6 @@ def _insert(tx: Transaction, command: Accept, conversation_id: str) -> Any:
         request.max_hops or command.max_hops,
         None if deadline_s is None else tx.now + deadline_s,
         command.batch,
-        command.redrive_of,
         command.run_id,
         command.run_id,
         command.traceparent,
@@ -125,34 +134,5 @@ def _insert(tx: Transaction, command: Accept, conversation_id: str) -> Any:
         tx.now,
     )
     rows.add_events(tx, command.run_id, [NewEvent("accepted", 0, {"position": position})])
-    _add_address(tx, command, command.run_id)
+    origins.add_address(tx, command.run_id, command)
     return run
-
-
-def _remember(tx: Transaction, command: Accept, body_hash: str, took: str, run_id: str, wait_id: str | None) -> None:
-    if command.key is not None or took == "reply":
-        tx.run(
-            "INSERT INTO accepted VALUES (?, ?, ?, ?, ?, ?, ?)",
-            command.tenant,
-            _key(command),
-            body_hash,
-            took,
-            run_id,
-            wait_id,
-            tx.now,
-        )
-
-
-def _add_address(tx: Transaction, command: Accept, run_id: str) -> None:
-    """Add where the result goes; one that comes after the end is answered at once."""
-    if command.reply_to is None:
-        return
-    added = tx.run(
-        "INSERT OR IGNORE INTO addresses VALUES (?, ?, ?)",
-        run_id,
-        command.reply_to,
-        command.correlation_id or "",
-    )
-    ended = tx.one(f"SELECT 1 FROM runs WHERE run_id = ? AND status NOT IN {rows.OPEN}", run_id)
-    if added and ended:
-        rows.deliver(tx, run_id, None)

@@ -94,13 +94,15 @@ def _due(tx: Transaction, command: PollCommand) -> Picked:
     due = tx.all(
         f"SELECT run_id, seq, {suspect} AS is_suspect FROM hops "
         "WHERE agent = ? AND due_at <= ? AND status IN ('pending', 'running') "
-        f"AND (awaits_poll OR status = 'running' OR pending_since < ?) AND (? OR NOT {suspect}) "
+        "AND (awaits_poll OR status = 'running' OR pending_since < ? OR pending_since <= ?) "
+        f"AND (? OR NOT {suspect}) "
         "ORDER BY is_suspect DESC, awaits_poll OR status = 'running' DESC, "
         f"CASE WHEN {suspect} THEN attempt END, due_at LIMIT ?",
         bound,
         command.agent,
         tx.now,
         command.missed_before if command.missed_before is not None else -1.0,
+        tx.now - command.overdue_s if command.overdue_s is not None else -1.0,
         command.takes_suspect,
         bound,
         bound,

@@ -64,7 +64,21 @@ def open_hop(tx: Transaction, run: Any, hop: Any) -> list[PendingHop]:
         run["run_id"],
         hop["seq"],
     )
-    return begin(tx, run) if wait is None else resume(tx, run, hop, wait)
+    if wait is not None:
+        return resume(tx, run, hop, wait)
+    return begin_again(tx, run, hop) if hop["head"] else begin(tx, run)
+
+
+def begin_again(tx: Transaction, run: Any, hop: Any) -> list[PendingHop]:
+    """Let a redriven run go on from the hop that it was made with."""
+    tx.run(
+        "UPDATE hops SET status = 'pending', due_at = ?, pending_since = ? WHERE run_id = ? AND seq = ?",
+        tx.now,
+        tx.now,
+        run["run_id"],
+        hop["seq"],
+    )
+    return [rows.pending(run, hop)]
 
 
 def begin(tx: Transaction, run: Any) -> list[PendingHop]:

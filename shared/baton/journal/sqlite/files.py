@@ -16,7 +16,7 @@ from baton.errors import JournalBusyError, JournalUnavailableError, JournalVersi
 
 APPLICATION_ID = 0x4241544E
 """`BATN`, in the header of the file: tells a journal from any other SQLite file."""
-VERSION = 1
+VERSION = 2
 """Version of the tables that this library reads and writes."""
 LOOKS, LOOK_S = 50, 0.01
 """How often, and how many seconds apart, a lock is tried that nobody seems to hold."""
@@ -142,8 +142,9 @@ def _is_new(connection: sqlite3.Connection, path: Path) -> bool:
     if application_id != APPLICATION_ID:
         raise JournalVersionError(f"{str(path)!r} is a SQLite file of another program; name another BATON_JOURNAL_URL")
     if version != VERSION:
+        to_do = "use the newer Baton" if version > VERSION else "finish its runs with the older Baton, or name another"
         raise JournalVersionError(
-            f"the journal {str(path)!r} has version {version}; this Baton reads version {VERSION}: use the newer Baton"
+            f"the journal {str(path)!r} has version {version}; this Baton reads version {VERSION}: {to_do}"
         )
     return False
 

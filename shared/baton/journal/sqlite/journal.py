@@ -12,23 +12,47 @@ from baton.envelope import Message
 from baton.journal.records import (
     Accept,
     Accepted,
+    Cancel,
     Claim,
     ClaimCommand,
+    DueResult,
     Finish,
     Finished,
     Lease,
     NewEvent,
     PollCommand,
+    Quarantined,
     Renewed,
     Replied,
     Reply,
     Step,
     Sweep,
 )
-from baton.journal.sqlite import accepting, claiming, files, finishing, pruning, reading, registry, waits
+from baton.journal.sqlite import (
+    accepting,
+    claiming,
+    dead,
+    files,
+    finishing,
+    pruning,
+    reading,
+    registry,
+    results,
+    waits,
+)
 from baton.journal.sqlite.reader import Reader
 from baton.journal.sqlite.writer import Transaction, Writer
-from baton.journal.views import AgentView, EventView, HopView, RunFilter, RunView, StepView, WaitView
+from baton.journal.views import (
+    AgentView,
+    DeadFilter,
+    DeadView,
+    EventView,
+    HopView,
+    RunFilter,
+    RunView,
+    StepView,
+    WaitView,
+)
 from baton.request import Result, RunStatus
 
 
@@ -115,10 +139,9 @@ class SqliteJournal:
         """See `Journal.reply`."""
         return await self.writer.do(lambda tx: waits.answer(tx, reply), "reply")
 
-    async def cancel(self, run_id: str, *, by: str, reason: str = "", tenant: str | None = None) -> Replied:
+    async def cancel(self, cancel: Cancel) -> Replied:
         """See `Journal.cancel`."""
-        wish = waits.Cancel(run_id, by, reason, tenant)
-        return await self.writer.do(lambda tx: waits.cancel(tx, wish))
+        return await self.writer.do(lambda tx: waits.cancel(tx, cancel))
 
     async def sweep(self) -> Sweep:
         """See `Journal.sweep`."""
@@ -137,10 +160,33 @@ class SqliteJournal:
         graph = await self.reader.do(registry.graph)
         return dict(graph.cards), graph.fallback
 
-    async def quarantine(self, source: str, body: bytes, *, reason: str) -> None:
+    async def due_results(self, *, limit: int, retry_s: float) -> list[DueResult]:
+        """See `Journal.due_results`."""
+        return await self.writer.do(lambda tx: results.due(tx, limit, retry_s))
+
+    async def sent(self, delivery_ids: Sequence[str], *, undeliverable: Sequence[str] = ()) -> None:
+        """See `Journal.sent`."""
+        await self.writer.do(lambda tx: results.sent(tx, delivery_ids, undeliverable))
+
+    async def quarantine(self, message: Quarantined) -> None:
         """See `Journal.quarantine`."""
-        insert = "INSERT INTO quarantine (at, source, reason, body) VALUES (?, ?, ?, ?)"
-        await self.writer.do(lambda tx: tx.run(insert, tx.now, source, reason, body))
+        await self.writer.do(lambda tx: dead.quarantine(tx, message))
+
+    async def quarantined(self, dead_id: str) -> Quarantined:
+        """See `Journal.quarantined`."""
+        return await self.reader.do(lambda tx: dead.quarantined(tx, dead_id))
+
+    async def dead(self, wanted: DeadFilter) -> list[DeadView]:
+        """See `Journal.dead`."""
+        return await self.reader.do_long(lambda tx: dead.listed(tx, wanted))
+
+    async def redrive(self, run_id: str, *, new_run_id: str, by: str) -> Accepted:
+        """See `Journal.redrive`."""
+        return await self.writer.do(lambda tx: dead.redrive(tx, run_id, new_run_id, by))
+
+    async def discard(self, dead_id: str, *, by: str) -> None:
+        """See `Journal.discard`."""
+        await self.writer.do(lambda tx: dead.discard(tx, dead_id, by))
 
     async def history(self, tenant: str, conversation_id: str) -> tuple[Message, ...]:
         """See `Journal.history`."""

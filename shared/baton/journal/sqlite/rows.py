@@ -228,3 +228,8 @@ def deliver(tx: Transaction, run_id: str, wait_id: str | None) -> None:
         tx.now,
         run_id,
     )
+
+
+def undeliverable(reply_to: str) -> NewEvent:
+    """Return the event of a result that has nowhere to go."""
+    return NewEvent("undeliverable", 0, {"reply_to": reply_to})

@@ -17,6 +17,7 @@ CREATE TABLE runs (
     deadline_left_s REAL,                      -- while a wait stops the clock
     batch           TEXT,
     redrive_of      TEXT,
+    discarded_at    REAL,                      -- off the list of the dead
     root_run_id     TEXT NOT NULL,
     trace_id        TEXT NOT NULL,
     traceparent     TEXT,
@@ -32,6 +33,8 @@ CREATE INDEX runs_batch ON runs (batch) WHERE batch IS NOT NULL;
 CREATE INDEX runs_deadline ON runs (deadline_at) WHERE deadline_at IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX runs_stop ON runs (run_id) WHERE stop IS NOT NULL AND ended_at IS NULL;
+CREATE INDEX runs_failed ON runs (run_id) WHERE status = 'failed' AND discarded_at IS NULL;
+CREATE UNIQUE INDEX runs_redrive ON runs (redrive_of) WHERE redrive_of IS NOT NULL;
 CREATE INDEX runs_open ON runs (run_id) WHERE ended_at IS NULL;
 
 CREATE TABLE hops (
@@ -109,6 +112,16 @@ CREATE TABLE accepted (
     PRIMARY KEY (tenant, key)
 ) WITHOUT ROWID;
 
+CREATE TABLE redeliveries (                    -- messages without a key, for an hour
+    tenant      TEXT NOT NULL,
+    hash        TEXT NOT NULL,
+    took        TEXT NOT NULL,
+    run_id      TEXT NOT NULL,
+    accepted_at REAL NOT NULL,
+    PRIMARY KEY (tenant, hash)
+) WITHOUT ROWID;
+CREATE INDEX redeliveries_age ON redeliveries (accepted_at);
+
 CREATE TABLE conversations (
     tenant          TEXT NOT NULL,
     conversation_id TEXT NOT NULL,
@@ -151,7 +164,7 @@ CREATE TABLE deliveries (
     wait_id        TEXT,
     reply_to       TEXT NOT NULL,
     correlation_id TEXT,
-    status         TEXT NOT NULL DEFAULT 'pending',
+    status         TEXT NOT NULL DEFAULT 'pending', -- then sent | moot | undeliverable
     due_at         REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX deliveries_due ON deliveries (due_at) WHERE status = 'pending';
@@ -170,9 +183,10 @@ CREATE TABLE agents (
 ) WITHOUT ROWID;
 
 CREATE TABLE quarantine (
-    id     INTEGER PRIMARY KEY,
-    at     REAL NOT NULL,
-    source TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    body   BLOB NOT NULL
+    id      INTEGER PRIMARY KEY,
+    at      REAL NOT NULL,
+    source  TEXT NOT NULL,
+    reason  TEXT NOT NULL,
+    headers BLOB NOT NULL,
+    body    BLOB NOT NULL
 );

@@ -5,12 +5,12 @@ conversation again.
 """
 
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import Any
 
 from baton import codec
-from baton.errors import IdempotencyConflictError, NotFoundError, NotWaitingError
-from baton.journal.records import PendingHop, Replied, Reply, Sweep
-from baton.journal.sqlite import conversation, finishing, registry, rows
+from baton.errors import NotFoundError, NotWaitingError
+from baton.journal.records import Cancel, PendingHop, Replied, Reply, Sweep
+from baton.journal.sqlite import conversation, finishing, origins, registry, rows
 from baton.journal.sqlite.writer import Transaction
 from baton.protocol import waiting
 
@@ -27,8 +27,9 @@ def answer(tx: Transaction, reply: Reply) -> Replied:
     if run is None:
         raise NotFoundError(f"no run {reply.run_id!r}")
     said = [reply.run_id, reply.wait_id, reply.text, reply.decision, reply.handoff, reply.reason]
-    body_hash = codec.fingerprint(said)
-    if _is_known(tx, reply, body_hash):
+    mark = origins.Mark(reply.tenant, reply.key or reply.reply_id, codec.fingerprint(said))
+    if origins.known(tx, reply, mark) is not None:
+        origins.add_address(tx, reply.run_id, reply)
         return Replied(run["run_id"], run["status"], is_new=False)
     wait = _wait(tx, run, reply)
     if wait["status"] != "waiting":
@@ -42,27 +43,10 @@ def answer(tx: Transaction, reply: Reply) -> Replied:
         tx.now,
         wait["wait_id"],
     )
-    if reply.key is not None:
-        tx.run(
-            "INSERT INTO accepted VALUES (?, ?, ?, 'reply', ?, ?, ?)",
-            reply.tenant,
-            reply.key,
-            body_hash,
-            run["run_id"],
-            wait["wait_id"],
-            tx.now,
-        )
+    if reply.key is not None or reply.redelivery_key is not None:
+        origins.remember(tx, reply, mark, origins.Took("reply", run["run_id"], wait["wait_id"]))
+    origins.add_address(tx, reply.run_id, reply)
     return _replied(tx, run, _go_on(tx, run, wait))
-
-
-class Cancel(NamedTuple):
-    """A wish to end a run."""
-
-    run_id: str
-    by: str
-    reason: str = ""
-    tenant: str | None = None
-    """Whose run it has to be; None: anybody's."""
 
 
 def cancel(tx: Transaction, wish: Cancel) -> Replied:
@@ -71,10 +55,16 @@ def cancel(tx: Transaction, wish: Cancel) -> Replied:
     Raises:
         NotFoundError: There is no such run.
         RequestError: Who cancels, or why, is no text that can be stored.
+        IdempotencyConflictError: The key is known with another body.
     """
     run = tx.one("SELECT * FROM runs WHERE run_id = ?", wish.run_id)
     if run is None or wish.tenant not in (None, run["tenant"]):
         raise NotFoundError(f"no run {wish.run_id!r}")
+    if wish.key is not None:
+        mark = origins.Mark(run["tenant"], wish.key, codec.fingerprint([wish.run_id, "cancel"]))
+        if origins.known(tx, wish, mark) is None:
+            origins.remember(tx, wish, mark, origins.Took("cancel", wish.run_id))
+    origins.add_address(tx, wish.run_id, wish)
     if run["ended_at"] is not None:
         return Replied(wish.run_id, run["status"], is_new=False)
     codec.checked_text(wish.by, field="by")
@@ -116,16 +106,8 @@ def sweep(tx: Transaction) -> Sweep:
     for row in stuck:
         tx.run("UPDATE conversations SET holder_run = NULL WHERE tenant = ? AND conversation_id = ?", *row)
         published += conversation.give(tx, row["tenant"], row["conversation_id"])
+    origins.forget(tx)
     return Sweep(tuple(published), tuple(ended), len(waits) + len(runs), len(stuck))
-
-
-def _is_known(tx: Transaction, reply: Reply, body_hash: str) -> bool:
-    if reply.key is None:
-        return False
-    row = tx.one("SELECT body_hash FROM accepted WHERE tenant = ? AND key = ?", reply.tenant, reply.key)
-    if row is not None and row["body_hash"] != body_hash:
-        raise IdempotencyConflictError(reply.key)
-    return row is not None
 
 
 def _wait(tx: Transaction, run: Any, reply: Reply) -> Any:
