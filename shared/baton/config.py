@@ -6,6 +6,7 @@ but for OpenTelemetry's own and the fail points.
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -18,7 +19,10 @@ _SECRET = re.compile(r"(?<=://)([^:/@]*):[^/]*@")
 _SCHEMES = {
     "broker_url": ("memory://", "amqp://", "amqps://"),
     "journal_url": ("sqlite:///", "postgresql://"),
+    "management_url": ("http://", "https://"),
 }
+_FROM_FILE = "_file"
+"""`BATON_BROKER_URL_FILE` names a file that holds what `BATON_BROKER_URL` would: for secrets."""
 
 
 class Settings(BaseModel):
@@ -44,16 +48,24 @@ class Settings(BaseModel):
     """Hops a run may take unless its request says otherwise; replies and waits do not count."""
     retry_base_s: float = Field(default=2.0, gt=0, le=300)
     """First backoff: a retry waits a random time up to `base * 2^(attempt-1)`, at most 5 min."""
+    consumer_timeout_s: float = Field(default=1800.0, ge=60, le=86400)
+    """RabbitMQ's `consumer_timeout`, in seconds; a delivery is held for a third of it, at most 10 min."""
+    management_url: str | None = None
+    """RabbitMQ's management API: `http://user:password@host:15672`; for `baton topology` only."""
+    health_host: str = "127.0.0.1"
+    """Where `/healthz` and `/readyz` listen."""
+    health_port: int | None = Field(default=None, ge=0, le=65535)
+    """Their port; none unless set, 0 for any."""
     tenant: str = Field(default="default", min_length=1, max_length=100)
     """Whose requests the embedded client and the command line send."""
     log_level: str = Field(default="WARNING", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """What is logged to standard error: DEBUG, INFO, WARNING or ERROR."""
 
-    @field_validator("broker_url", "journal_url")
+    @field_validator("broker_url", "journal_url", "management_url")
     @classmethod
-    def _has_known_scheme(cls, url: str, info: ValidationInfo) -> str:
+    def _has_known_scheme(cls, url: str | None, info: ValidationInfo) -> str | None:
         allowed = _SCHEMES[str(info.field_name)]
-        if not url.startswith(allowed):
+        if url is not None and not url.startswith(allowed):
             told = ", ".join(f"{scheme}…" for scheme in allowed)
             raise PydanticCustomError("scheme", "allowed are {told}", {"told": told})
         return url
@@ -71,6 +83,7 @@ class Settings(BaseModel):
             for name, value in environ.items()
             if name.startswith(PREFIX) and name not in _NOT_SETTINGS and not name.startswith(_TEST_PREFIX)
         }
+        _read_files(given, problems)
         for name in sorted(given.keys() - cls.model_fields.keys()):
             problems.append(f"{PREFIX}{name.upper()} is no setting; see `baton config`")
         known = {name: value for name, value in given.items() if name in cls.model_fields}
@@ -95,6 +108,22 @@ class Settings(BaseModel):
 
 _NOT_SETTINGS = frozenset({"BATON_TESTING", "BATON_FAIL_AT"})
 _TEST_PREFIX = "BATON_TEST_"
+
+
+def _read_files(given: dict[str, str], problems: list[str]) -> None:
+    """Replace each URL that is given by the name of a file with what the file holds."""
+    for name in _SCHEMES:
+        path = given.pop(name + _FROM_FILE, None)
+        if path is None:
+            continue
+        variable = PREFIX + name.upper()
+        if name in given:
+            problems.append(f"{variable} and {variable}_FILE are both set; one of them is enough")
+            continue
+        try:
+            given[name] = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(f"{variable}_FILE is {path!r}, which cannot be read: {error}")
 
 
 def masked(url: str) -> str:
