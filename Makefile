@@ -2,9 +2,10 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 READY := .venv/ready
+SECRETS := $(or $(DESK_SECRETS),deploy/secrets)
 
 .DEFAULT_GOAL := help
-.PHONY: help install check format test demo bench mutants clean
+.PHONY: help install check format test demo up down logs docker bench mutants clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +32,25 @@ test: $(READY) ## Run every test, two at a time; ARGS="-k name" chooses
 
 demo: $(READY) ## Run the shipped desk on its sixteen requests
 	$(BIN)/baton demo $(ARGS)
+
+up: docker ## Build and start the desk as services, wait until all are ready; ARGS="--scale cards=3"
+	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) on the path: say 'make PYTHON=/path/to/python3 up'" >&2; exit 1; }
+	@$(PYTHON) deploy/make_secrets.py $(SECRETS)
+	docker compose up --detach --build --wait $(ARGS) || { docker compose ps --all; exit 1; }
+	@echo "RabbitMQ    http://$$(docker compose port rabbitmq 15672)  (admin, password in $(SECRETS)/rabbitmq_password)"
+	@echo "Jaeger      http://$$(docker compose port jaeger 16686)"
+	@echo "PostgreSQL  $$(docker compose port postgres 5432), database baton"
+	@echo 'Try         docker compose run --rm cli send "my card was stolen and there is a payment I did not make"'
+
+down: docker ## Stop the services; their data stays, unless ARGS=--volumes
+	docker compose --profile cli down --remove-orphans $(ARGS)
+
+logs: docker ## Follow the services' logs; ARGS="cards disputes" chooses
+	docker compose logs --follow --tail 100 $(ARGS)
+
+docker:
+	@docker compose version >/dev/null 2>&1 || { echo "'make $(MAKECMDGOALS)' needs Docker with Compose v2, and 'docker compose version' fails; 'make demo' needs neither" >&2; exit 1; }
+	@docker info >/dev/null 2>&1 || { echo "'make $(MAKECMDGOALS)' needs a Docker engine, and none answers ('docker info'); 'make demo' needs none" >&2; exit 1; }
 
 bench: $(READY) ## Measure the relay
 	$(BIN)/baton bench relay $(ARGS)

@@ -3,6 +3,7 @@
 from services.bank.bank import DEFAULT_URL, Bank
 from services.bank.errors import (
     BankError,
+    BankUnavailableError,
     BankUrlError,
     EffectRefusedError,
     KeyReusedError,
@@ -14,6 +15,7 @@ __all__ = [
     "DEFAULT_URL",
     "Bank",
     "BankError",
+    "BankUnavailableError",
     "BankUrlError",
     "EffectRefusedError",
     "KeyReusedError",

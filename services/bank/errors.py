@@ -5,10 +5,11 @@ BankError
 ├── UnknownRecordError          no such card, transaction, rate, …
 ├── EffectRefusedError          the records do not allow it now
 └── KeyReusedError              one idempotency key, two different effects
+BankUnavailableError            the database is away; a `TransientError`, so the hop is tried again
 BankUrlError                    at start; a `ConfigError`, exit code 2
 """
 
-from baton.errors import ConfigError, PermanentError
+from baton.errors import ConfigError, PermanentError, TransientError
 
 
 class BankError(PermanentError):
@@ -52,6 +53,18 @@ class KeyReusedError(BankError):
     def __init__(self, key: str, *, first: str, second: str) -> None:
         super().__init__(f"idempotency key {key!r} stands for {first!r}; it cannot also stand for {second!r}")
         self.key = key
+
+
+class BankUnavailableError(TransientError):
+    """The bank's database did not answer in time; the effect may or may not have happened.
+
+    Trying again under the same key is safe.
+    """
+
+    code = "bank_unavailable"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"the bank does not answer: {problem}")
 
 
 class BankUrlError(ConfigError):

@@ -96,7 +96,7 @@ class Lookups:
         self.customer(customer)
         sql = (
             "SELECT * FROM transactions WHERE customer = ? AND ? IN ('', kind) AND ? IN ('', status) "
-            "AND (? IS NULL OR flag = ?) ORDER BY booked_on DESC, id DESC"
+            "AND (CAST(? AS TEXT) IS NULL OR flag = ?) ORDER BY booked_on DESC, id DESC"
         )
         return self._store.all(Transaction, sql, customer, kind, status, flag, flag)
 

@@ -13,33 +13,20 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from baton import codec, ids
 from baton.broker.contract import Broker, Hint
 from baton.config import Settings
-from baton.errors import ConfigError, ResultTimeoutError
+from baton.errors import ResultTimeoutError
 from baton.hop.publishing import publish
 from baton.journal.contract import Journal
 from baton.journal.records import Accept, Cancel, PendingHop, Replied, Reply
 from baton.request import ENDED, Request, Result
+from baton.urls import open_journal
 
 if TYPE_CHECKING:
-    from baton.journal.sqlite.journal import SqliteJournal
     from baton.journal.views import EventView
 
 LOOK_S = 0.1
 """How often a client without a broker looks into the journal, in seconds."""
 LOOK_WITH_HINTS_S = 2.0
 """The same where hints tell it; they may be lost."""
-
-
-def open_journal(url: str) -> "SqliteJournal":
-    """Return the journal that `url` names, not yet started.
-
-    Raises:
-        ConfigError: The scheme is not one that this build can use.
-    """
-    if url.startswith("sqlite:///"):
-        from baton.journal.sqlite.journal import SqliteJournal
-
-        return SqliteJournal(url[len("sqlite:///") :])
-    raise ConfigError(f"BATON_JOURNAL_URL {url.partition(':')[0]!r}: this build has the sqlite:/// journal only")
 
 
 class Client:
@@ -168,6 +155,22 @@ class Client:
         """
         wish = Cancel(run_id, by, reason, self._settings.tenant)
         return await self._told(await self.journal.cancel(wish))
+
+    async def redrive(self, run_id: str, *, by: str = "user") -> "Run":
+        """Start a new run where a failed or cancelled one ended, with all that it had recorded.
+
+        Its last hop is tried again, with a new attempt budget, under the same idempotency keys. It
+        queues behind the runs of its conversation, and whoever waits for results gets the new one.
+
+        Raises:
+            NotFoundError: There is no such run.
+            RequestError: It has not ended, is completed, or was redriven before.
+        """
+        accepted = await self.journal.redrive(
+            run_id, new_run_id=ids.new_run_id(), by=codec.checked_text(by, field="by")
+        )
+        await self._publish(accepted.publish)
+        return Run(self, accepted.run_id, conversation_id=accepted.conversation_id)
 
     async def result(self, run_id: str, *, timeout_s: float = 30.0, through_waits: bool = False) -> Result:
         """Return the run's result once it has ended, or, unless told otherwise, waits for somebody.

@@ -38,6 +38,11 @@ def result_id(run_id: str, wait_id: str | None = None) -> str:
     return str(uuid.uuid5(NAMESPACE, f"{run_id}/result" if wait_id is None else f"{run_id}/{wait_id}"))
 
 
+def rejection_id(body: bytes, key: str | None) -> str:
+    """Return the stable `message_id` under which a message is rejected."""
+    return str(uuid.uuid5(NAMESPACE, f"rejected/{key or ''}/{body.hex()}"))
+
+
 def idempotency_key(root_run_id: str, scope: str, step_key: str) -> str:
     """Return the key an effect runs under: the same on every attempt and every redrive.
 

@@ -4,7 +4,7 @@ In: JSON bodies from a queue, the client or the command line. Out: checked reque
 `Journal.accept`, and the `Result` that ends every run.
 """
 
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -117,10 +117,133 @@ class Result(BaseModel):
         return self.status in ENDED
 
 
+class ResultMessage(BaseModel):
+    """What goes to a requester's queue when its run ended, or asks something."""
+
+    model_config = ConfigDict(defer_build=True, frozen=True)
+
+    run_id: str
+    conversation_id: str
+    status: Literal["waiting", "completed", "failed", "cancelled"]
+    text: str | None = None
+    """The answer; None unless completed."""
+    data: Any = None
+    facts: dict[str, Any] = Field(default_factory=dict)
+    agent: str | None = None
+    trail: tuple[str, ...] = ()
+    error: Failure | None = None
+    question: str | None = None
+    """What the run wants to know of its user; None unless waiting."""
+    options: tuple[str, ...] = ()
+    """The replies that are expected; empty: any."""
+    wait_id: str | None = None
+    """Names the wait in `{"reply": {"run_id", "wait_id", "text"}}`."""
+
+    @classmethod
+    def of(cls, result: Result) -> "ResultMessage":
+        """Return the message that tells a result."""
+        given = {name: value for name, value in result if name != "question"}
+        if (asked := result.question) is not None:
+            given |= {"question": asked.question, "options": asked.options, "wait_id": asked.wait_id}
+        return ResultMessage.model_construct(**given)
+
+
+class Rejection(BaseModel):
+    """Why nothing was made of a message; goes to its sender's queue."""
+
+    model_config = ConfigDict(defer_build=True, frozen=True)
+
+    code: str
+    message: str
+    """What was seen and what is allowed, for a person."""
+    field: str | None = None
+
+
+class Rejected(BaseModel):
+    """What goes to a requester's queue when its message was not taken."""
+
+    model_config = ConfigDict(defer_build=True, frozen=True)
+
+    status: Literal["rejected"] = "rejected"
+    error: Rejection
+
+
+class ReplyMessage(BaseModel):
+    """An answer to what a run waits for."""
+
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", strict=True)
+
+    run_id: str = Field(min_length=1, max_length=64)
+    wait_id: str | None = Field(default=None, min_length=1, max_length=64)
+    """Which wait; None: the one the run has open."""
+    text: str
+    """1 byte to 256 KiB of UTF-8."""
+
+
+class CancelMessage(BaseModel):
+    """A wish to end a run."""
+
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", strict=True)
+
+    run_id: str = Field(min_length=1, max_length=64)
+    reason: str = Field(default="", max_length=1000)
+
+
+class ReplyRequest(BaseModel):
+    """A message that replies."""
+
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", strict=True)
+
+    reply: ReplyMessage
+
+
+class CancelRequest(BaseModel):
+    """A message that cancels."""
+
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", strict=True)
+
+    cancel: CancelMessage
+
+
+def read(body: bytes) -> Request | ReplyMessage | CancelMessage:
+    """Return what a message of `baton.requests` wants.
+
+    Raises:
+        RequestError: It is no JSON object, or a field is unknown, of the wrong type or out of range.
+    """
+    try:
+        fields = codec.decode(body)
+    except ValueError as error:
+        raise RequestError(f"a request is JSON in UTF-8; seen: {body[:40]!r}: {error}", code="bad_json") from error
+    if isinstance(fields, dict) and "reply" in fields:
+        reply = _checked(ReplyRequest, fields).reply
+        codec.checked_text(reply.text)
+        return reply
+    if isinstance(fields, dict) and "cancel" in fields:
+        cancel = _checked(CancelRequest, fields).cancel
+        if cancel.reason:
+            codec.checked_text(cancel.reason, field="reason")
+        return cancel
+    return Request.of(fields)
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _checked(model: type[_Model], fields: dict[str, Any]) -> _Model:
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise _rejected(error, model) from error
+
+
 def _rejected(error: ValidationError, model: type[BaseModel]) -> RequestError:
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
+        inner = model.model_fields.get(str(first["loc"][0]))
+        if inner is not None and isinstance(inner.annotation, type) and issubclass(inner.annotation, BaseModel):
+            model = inner.annotation
         known = ", ".join(model.model_fields)
         return RequestError(f"unknown field {field!r}; allowed are {known}", code="unknown_field", field=field)
     seen = repr(first["input"])[:80]

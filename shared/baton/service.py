@@ -1,6 +1,6 @@
 """A serving process, and the one place where the parts are put together.
 
-In: a team and settings. Out: a running `Service`, until it is stopped.
+In: a team or a part of it, and settings. Out: a running `Service`, until it is stopped.
 """
 
 import asyncio
@@ -8,77 +8,100 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 from baton import failpoints
 from baton.agent import ROUTER, Agent
-from baton.broker.contract import Broker, Hint
+from baton.broker.contract import Broker, Consumer, Hint
 from baton.broker.memory import MemoryBroker
-from baton.client import Client, open_journal
+from baton.client import Client
 from baton.config import Settings
-from baton.errors import ConfigError, JournalError
-from baton.hop.leases import Leases
+from baton.errors import BrokerError, BrokerUnavailableError, ConfigError, JournalError
+from baton.health import Health
+from baton.hop.leases import Leases, ack_after_s
 from baton.hop.publishing import publish
 from baton.hop.surroundings import Surroundings
 from baton.hop.taking import AgentTaker, GoneTaker, TurnTaker
 from baton.hop.watchdog import Watchdog
 from baton.hop.worker import Worker
+from baton.ingress import DeadReader, Ingress
 from baton.journal.contract import Journal
 from baton.protocol.guards import Graph
+from baton.results import ResultSender
 from baton.router import RouterTaker, default_classifier
-from baton.team import Team
+from baton.team import Part, Team
+from baton.urls import is_edge, open_broker, open_journal
 
 logger = logging.getLogger("baton")
 
 NOTICE_S = 0.2
 """How often the journal is asked whether another process wrote, in seconds."""
+REFRESH_S = 5.0
+"""How often the cards of agents in other processes are read, in seconds."""
+JOURNAL_WAIT_S = 2.0
+"""How long `/readyz` waits for the journal, in seconds."""
 
 
 class Service:
-    """Serves a team in this process.
+    """Serves a team, or a part of it, in this process.
 
     Args:
-        team: Whose agents.
+        part: What it serves.
         journal: Not started yet.
         broker: Not started yet.
         settings: Lease, concurrency and the rest.
     """
 
-    def __init__(self, team: Team, journal: Journal, broker: Broker, settings: Settings) -> None:
+    def __init__(self, part: Part, journal: Journal, broker: Broker, settings: Settings) -> None:
         self.journal = journal
         self.client = Client(journal, broker=broker, settings=settings)
-        self._team = team
+        self._part = part
         self._broker = broker
+        self._edge = broker if part.has_router and is_edge(broker) else None
         self._settings = settings
-        self._graph = Graph({card.name: card for card in team.cards()}, team.fallback)
-        self._leases = Leases(journal, settings.lease_s)
+        self._graph = Graph({card.name: card for card in part.cards}, part.fallback)
+        self._leases = Leases(journal, settings.lease_s, ack_after_s=ack_after_s(settings.consumer_timeout_s))
         self._workers: list[Worker] = []
+        self._consumers: list[Consumer] = []
+        self._dead_reader: DeadReader | None = None
         self._chores: list[asyncio.Task[None]] = []
         self._resources = contextlib.AsyncExitStack()
+        self._health = Health(self.troubles)
+        self._is_stopping = False
 
     async def start(self) -> None:
         """Open journal and broker, register the cards, and start to work.
+
+        A broker that cannot be reached now is no error: until then, hops are found by polling.
 
         Raises:
             JournalError: The journal cannot be served.
             ConfigError: It belongs to another team, or `BATON_FAIL_AT` names no fail point.
         """
         failpoints.arm(os.environ)
-        await self.journal.start(serves=True, team=self._team.name)
+        await self.journal.start(serves=True, team=self._part.team)
         try:
-            gone = await self.journal.enrol(self._team.cards(), fallback=self._team.fallback)
+            gone = await self._register()
             await self._refresh()
-            await self._broker.start()
+            try:
+                await self._broker.start()
+            except BrokerUnavailableError as error:
+                logger.warning("living by polling until the broker is there: %s", error)
             for worker in await self._make_workers(gone):
                 self._workers.append(worker)
                 await worker.start()
+            if self._settings.health_port is not None:
+                await self._health.start(self._settings.health_host, self._settings.health_port)
         except BaseException:
             await self.stop(grace_s=0)
             raise
-        watchdog = Watchdog(self._settings.lease_s / 3)
-        for chore in (self._leases.keep(), self._keep_house(), self._notice(), watchdog.run()):
-            self._chores.append(asyncio.create_task(chore))
+        self._begin(self._leases.keep(), self._notice(), Watchdog(self._settings.lease_s / 3).run())
+        if self._part.has_router:
+            self._begin(self._keep_house())
+        if not isinstance(self._broker, MemoryBroker):
+            self._begin(self._keep_fresh())
 
     async def stop(self, *, grace_s: float | None = None) -> None:
         """Finish what runs within the grace period, hand back the rest, and close.
@@ -86,33 +109,81 @@ class Service:
         Args:
             grace_s: Seconds, >= 0; None: `BATON_GRACE_S`.
         """
+        self._is_stopping = True
         grace = self._settings.grace_s if grace_s is None else grace_s
+        for consumer in self._consumers:
+            await consumer.cancel()
         await asyncio.gather(*(worker.stop(grace) for worker in self._workers))
+        if self._dead_reader is not None:
+            await self._dead_reader.stop()
         for chore in self._chores:
             chore.cancel()
         await asyncio.gather(*self._chores, return_exceptions=True)
         self.client.close()
+        await self._health.stop()
         await self._broker.close()
         await self._resources.aclose()
         await self.journal.close()
 
+    async def troubles(self) -> list[str]:
+        """Return what keeps this process from working as it should; empty: nothing."""
+        found = ["stopping"] if self._is_stopping else []
+        try:
+            async with asyncio.timeout(JOURNAL_WAIT_S):
+                await self.journal.registry()
+        except JournalError as error:
+            found.append(f"journal: {error}")
+        except TimeoutError:
+            found.append(f"journal: no answer within {JOURNAL_WAIT_S:g} s")
+        trouble = self._broker.trouble()
+        silent = [worker.name for worker in self._workers if not worker.is_consuming]
+        if trouble is not None:
+            found.append(f"broker: {trouble}")
+        elif silent:
+            found.append(f"broker: no queue for {', '.join(silent)}; `baton topology apply` makes it")
+        return found
+
+    def _begin(self, *chores: Coroutine[Any, Any, None]) -> None:
+        self._chores += map(asyncio.create_task, chores)
+
+    async def _register(self) -> list[str]:
+        """Write the cards; return agents that are gone and still have open hops."""
+        if self._part.is_whole and isinstance(self._broker, MemoryBroker):
+            return await self.journal.enrol(self._part.cards, fallback=self._part.fallback)
+        for card in self._part.cards:
+            await self.journal.register(card, fallback=self._part.fallback)
+        return []
+
     async def _make_workers(self, gone: Sequence[str]) -> list[Worker]:
-        settings = self._settings
+        settings, part = self._settings, self._part
         owner = f"{socket.gethostname()}:{os.getpid()}"
         shared = Surroundings(self.journal, self._broker, self._leases, settings, lambda: self._graph, owner)
-        needs = {agent.name: agent.needs for agent in self._team.agents.values() if agent.needs}
-        classifier = self._team.classifier or default_classifier()
-        router = RouterTaker(classifier, lambda: self._graph, sticky_s=settings.sticky_s, needs=needs)
-        takers: list[tuple[str, TurnTaker, int]] = [(ROUTER, router, settings.concurrency)]
-        for agent in self._team.agents.values():
+        needs = {agent.name: agent.needs for agent in part.agents.values() if agent.needs}
+        takers: list[tuple[str, TurnTaker, int]] = []
+        for agent in part.agents.values():
             resources = await self._opened(agent)
             taker = AgentTaker(agent, self.journal, resources=resources, needs=needs)
             takers.append((agent.name, taker, agent.concurrency or settings.concurrency))
         takers += [(name, GoneTaker(name), 1) for name in gone]
+        if part.has_router:
+            classifier = part.classifier or default_classifier()
+            router = RouterTaker(classifier, lambda: self._graph, sticky_s=settings.sticky_s, needs=needs)
+            takers.insert(0, (ROUTER, router, settings.concurrency))
         if isinstance(self._broker, MemoryBroker):
             for name, _, _ in takers:
                 self._broker.declare(name)
-        return [Worker(name, taker, shared, slots=slots) for name, taker, slots in takers]
+        workers = [Worker(name, taker, shared, slots=slots) for name, taker, slots in takers]
+        if self._edge is not None:
+            sender = ResultSender(self.journal, self._edge, look_s=settings.poll_s)
+            self._broker.listen(lambda hint: sender.wake())
+            ingress = Ingress(workers[0], shared, self._edge, on_late_address=sender.wake)
+            self._dead_reader = DeadReader(self.journal, self._edge)
+            self._begin(
+                sender.run(),
+                self._consume(lambda: ingress.consume(prefetch=settings.concurrency)),
+                self._consume(self._dead_reader.consume),
+            )
+        return workers
 
     async def _opened(self, agent: Agent) -> Any:
         """Open the agent's resources, once for this process."""
@@ -124,9 +195,26 @@ class Service:
             told = f"the resources of agent {agent.name!r} cannot be opened: {type(error).__name__}: {error}"
             raise ConfigError(told) from error
 
+    async def _consume(self, consume: Callable[[], Coroutine[Any, Any, Consumer]]) -> None:
+        """Begin to consume a queue of the edge, as soon as there is one."""
+        for pause_s in chain((1, 2, 5, 10), repeat(20)):
+            try:
+                self._consumers.append(await consume())
+                return
+            except BrokerError as error:
+                logger.warning("waiting for the broker: %s", error)
+            await asyncio.sleep(pause_s)
+
     async def _refresh(self) -> None:
         cards, fallback = await self.journal.registry()
         self._graph = Graph(cards, fallback)
+
+    async def _keep_fresh(self) -> None:
+        """Learn of agents that other processes registered."""
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            with _told("reading the cards"):
+                await self._refresh()
 
     async def _keep_house(self) -> None:
         """End what is past its deadline, once per poll interval."""
@@ -152,17 +240,24 @@ class Service:
 
 @contextlib.asynccontextmanager
 async def serving(
-    team: Team, settings: Settings, *, journal: Journal | None = None, broker: Broker | None = None
+    served: Team | Part, settings: Settings, *, journal: Journal | None = None, broker: Broker | None = None
 ) -> AsyncIterator[Service]:
-    """Serve a team for as long as the block runs.
+    """Serve a team, or a part of it, for as long as the block runs.
 
     Raises:
-        ConfigError: The settings name a broker or journal that this build cannot use.
+        ConfigError: The settings do not fit what is served.
         JournalError: The journal cannot be served.
     """
-    if broker is None and not settings.is_embedded:
-        raise ConfigError(f"BATON_BROKER_URL {settings.broker_url.partition(':')[0]!r}: this build has memory:// only")
-    service = Service(team, journal or open_journal(settings.journal_url), broker or MemoryBroker(), settings)
+    part = served.whole() if isinstance(served, Team) else served
+    if broker is None:
+        broker = open_broker(settings)
+    if not part.is_whole and (isinstance(broker, MemoryBroker) or settings.journal_url.startswith("sqlite")):
+        raise ConfigError(
+            f"{', '.join(part.names)} is a part of a team; parts in processes of their own need a broker and a "
+            "journal between them: set BATON_BROKER_URL=amqp://… and BATON_JOURNAL_URL=postgresql://…, or run the "
+            "whole team, as file.py:team"
+        )
+    service = Service(part, journal or open_journal(settings.journal_url), broker, settings)
     await service.start()
     try:
         yield service

@@ -5,7 +5,8 @@ In: edges. Out: the agents with their cards' targets bound, ready to be served t
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from baton.agent import HUMAN, NAME, RESERVED, ROUTER, Agent, Edge
@@ -16,6 +17,37 @@ from baton.routing.decision import Classifier
 
 if TYPE_CHECKING:
     from baton.request import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one process serves: some agents of a team, its router, or all of it."""
+
+    cards: tuple[Card, ...]
+    """Of the agents, their targets bound."""
+    agents: Mapping[str, Agent]
+    has_router: bool
+    team: str | None = None
+    """The team's name; None: whatever the journal belongs to."""
+    fallback: str | None = None
+    classifier: Classifier | None = None
+    is_whole: bool = False
+    """True where no other process serves an agent of this team."""
+
+    @classmethod
+    def alone(cls, *agents: Agent) -> "Part":
+        """Return agents that belong to no team in this process; their own `handoffs` are their edges."""
+        return cls(tuple(agent.card() for agent in agents), {agent.name: agent for agent in agents}, has_router=False)
+
+    @classmethod
+    def router(cls) -> "Part":
+        """Return the router alone, which takes all cards from the journal."""
+        return cls((), {}, has_router=True)
+
+    @property
+    def names(self) -> list[str]:
+        """Whose queues it serves."""
+        return [*([ROUTER] if self.has_router else []), *self.agents]
 
 
 class Group(Edge):
@@ -71,6 +103,28 @@ class Team:
     def card(self, name: str) -> Card:
         """Return one agent's card, its targets bound."""
         return self.agents[name].card(sorted(self._targets.get(name, ())))
+
+    def whole(self) -> Part:
+        """Return all of the team, router included, as one process serves it."""
+        return replace(self.part(*self.agents), has_router=True, is_whole=True)
+
+    def part(self, *names: str) -> Part:
+        """Return these agents, as a process of their own serves them.
+
+        Raises:
+            TeamError: One of them is no agent of this team.
+        """
+        if strange := [name for name in names if name not in self.agents]:
+            known = ", ".join(self.agents)
+            raise TeamError(f"team {self.name!r} has no agent {', '.join(map(repr, strange))}; it has {known}")
+        return Part(
+            tuple(self.card(name) for name in names),
+            {name: self.agents[name] for name in names},
+            has_router=False,
+            team=self.name,
+            fallback=self.fallback,
+            classifier=self.classifier,
+        )
 
     async def run(self, text: str, *, timeout_s: float = 60.0, **request: Any) -> "Result":
         """Serve the team in this process, send one request, and return its result.

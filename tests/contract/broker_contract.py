@@ -88,6 +88,11 @@ class BrokerContract:
         [delivery] = await (await Inbox().open(broker)).has(1)
         assert delivery.body == body
 
+    async def test_a_message_may_be_empty(self, broker: Broker) -> None:
+        await broker.publish(message(b""))
+        await broker.publish(message(b"next"))
+        assert [one.body for one in await (await Inbox(acks=True).open(broker)).has(2)] == [b"", b"next"]
+
     async def test_messages_arrive_in_the_order_in_which_they_were_published(self, broker: Broker) -> None:
         expected = [str(n).encode() for n in range(200)]
         for body in expected[:100]:
@@ -210,6 +215,14 @@ class BrokerContract:
     async def test_consuming_from_a_queue_that_is_not_there_is_refused(self, broker: Broker) -> None:
         with pytest.raises(UnroutableError, match="'nobody'"):
             await Inbox().open(broker, "nobody")
+
+    async def test_there_is_no_trouble_until_it_is_closed(self, broker: Broker) -> None:
+        await broker.publish(message())
+        assert broker.trouble() is None
+        await broker.close()
+        assert "closed" in (broker.trouble() or "")
+        await broker.start()
+        assert broker.trouble() is None
 
     async def test_a_closed_broker_takes_nothing(self, broker: Broker) -> None:
         inbox = await Inbox().open(broker)

@@ -8,10 +8,13 @@ from tests.contract.journal.accepting import Accepting
 from tests.contract.journal.claiming import Claiming
 from tests.contract.journal.conversations import Conversations
 from tests.contract.journal.counterexamples import Counterexamples
+from tests.contract.journal.dead import Dead, Redriving
 from tests.contract.journal.finishing import Finishing
 from tests.contract.journal.group_commit import GroupCommit, LostReplies
+from tests.contract.journal.origins import ClaimedAtOnce, Origins
 from tests.contract.journal.polling import Polling
 from tests.contract.journal.reading import Reading
+from tests.contract.journal.results import Results
 from tests.contract.journal.steps import RecordedSteps
 from tests.contract.journal.stopping import Stopping
 from tests.contract.journal.waits import Waits
@@ -19,6 +22,8 @@ from tests.contract.journal.waits import Waits
 
 class JournalContract(
     Accepting,
+    Origins,
+    ClaimedAtOnce,
     Conversations,
     Claiming,
     RecordedSteps,
@@ -26,6 +31,9 @@ class JournalContract(
     Waits,
     Stopping,
     Polling,
+    Results,
+    Dead,
+    Redriving,
     Reading,
     GroupCommit,
     LostReplies,

@@ -4,12 +4,13 @@ A test of an implementation gives a `Harness`; a `Hand` on it does the rest thro
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 from baton import ids
 from baton.card import Card
 from baton.envelope import Envelope, restore
+from baton.errors import PermanentError
 from baton.hop.steps import Steps, Suspended
 from baton.journal.contract import Journal
 from baton.journal.records import (
@@ -18,6 +19,7 @@ from baton.journal.records import (
     Cancel,
     Claim,
     ClaimCommand,
+    DueResult,
     Finish,
     Finished,
     PollCommand,
@@ -25,7 +27,7 @@ from baton.journal.records import (
     Reply,
     Step,
 )
-from baton.journal.views import HopView
+from baton.journal.views import DeadFilter, HopView
 from baton.outcome import Answer, Ask, Handoff, Outcome
 from baton.protocol import settle
 from baton.protocol.guards import Graph
@@ -46,6 +48,9 @@ class Harness(Protocol):
 
     loses_next_reply: bool
     """True from `lose_next_commit_reply` until a commit."""
+
+    has_one_process: bool
+    """True where one process serves the store: its start frees what was running, and it notices others' writes."""
 
     async def second(self) -> Journal:
         """Return another handle on the same store, as of another process; it does not serve."""
@@ -114,6 +119,22 @@ class Hand:
             correlation_id=correlation_id,
         )
         return await self.journal.accept(command)
+
+    async def receive(self, text: str = "hello", *, run_id: str | None = None, **given: Any) -> Accepted:
+        """Accept a request from the queue as the router does: hop 0 is claimed at once.
+
+        Args:
+            text: The request's.
+            run_id: The run it would become; None: a new one.
+            given: Fields of `Accept` other than the request's; else the request's.
+        """
+        run_id = run_id or ids.new_run_id()
+        names = {field.name for field in fields(Accept)}
+        of_command = {name: value for name, value in given.items() if name in names}
+        of_request = {name: value for name, value in given.items() if name not in names}
+        wish = self.wish(run_id, 0, "router")
+        command = Accept(run_id=run_id, tenant="default", request=Request.of({"text": text, **of_request}), claim=wish)
+        return await self.journal.accept(replace(command, **of_command))
 
     def wish(self, run_id: str, seq: int, agent: str, **changes: Any) -> ClaimCommand:
         """Return a wish to claim a hop."""
@@ -204,9 +225,27 @@ class Hand:
         """Answer what a run waits for."""
         return await self.journal.reply(Reply(run_id, text=text, **reply))
 
-    async def cancel(self, run_id: str) -> Replied:
+    async def cancel(self, run_id: str, **cancel: Any) -> Replied:
         """Cancel a run."""
-        return await self.journal.cancel(Cancel(run_id, "ann", "why not"))
+        return await self.journal.cancel(Cancel(run_id, "ann", "why not", **cancel))
+
+    async def due(self, *, limit: int = 100, retry_s: float = 60.0) -> list[DueResult]:
+        """Take what is to be sent to requesters."""
+        return await self.journal.due_results(limit=limit, retry_s=retry_s)
+
+    async def dead(self, **wanted: Any) -> list[str]:
+        """Return the ids of the dead, the newest last."""
+        return [view.id for view in await self.journal.dead(DeadFilter(**wanted))]
+
+    async def killed(self, claim: Claim) -> str:
+        """Fail a claimed hop for good; return its run, which has failed."""
+        await self.fail(claim, PermanentError("no such card"))
+        assert await self.status(claim.lease.run_id) == "failed"
+        return claim.lease.run_id
+
+    async def redrive(self, run_id: str, new_run_id: str | None = None, by: str = "ann") -> Accepted:
+        """Start a new run where this one ended."""
+        return await self.journal.redrive(run_id, new_run_id=new_run_id or ids.new_run_id(), by=by)
 
     def steps(self, claim: Claim) -> Steps:
         """Return the steps of a claimed hop, recorded in the journal."""

@@ -13,6 +13,7 @@ _TIMES = {
     "hops": ("due_at", "pending_since", "started_at", "ended_at"),
     "waits": ("deadline_at", "created_at", "answered_at"),
     "accepted": ("accepted_at",),
+    "redeliveries": ("accepted_at",),
     "conversations": ("active_at",),
     "messages": ("at",),
     "events": ("at",),
@@ -24,6 +25,8 @@ _TIMES = {
 
 class SqliteHarness:
     """A `Harness` on a file of its own."""
+
+    has_one_process = True
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -57,8 +57,9 @@ class Account:
     def route(self) -> Route:
         """The router's first decision."""
         decided = next((event.data for event in self.events if event.type == "routed"), None)
-        if decided is None:
-            return Route()
+        if decided is None:  # a redriven run may begin after the router, and has its hops
+            outcome = (self.hops[0].outcome if self.hops else None) or {}
+            return Route(agent=outcome.get("to"), how=outcome.get("did"))
         return Route(
             agent=decided.get("agent"),
             skill=decided.get("skill"),

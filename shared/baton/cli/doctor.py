@@ -11,15 +11,16 @@ from typing import Literal, get_args
 
 from baton.cli.opening import shown
 from baton.cli.printing import counted, listed, sized
-from baton.client import open_journal
 from baton.config import Settings, masked
-from baton.errors import BatonError, ConfigError
+from baton.errors import BatonError, BrokerUnavailableError, ConfigError
+from baton.journal.contract import Journal
 from baton.journal.sqlite.journal import SqliteJournal
 from baton.journal.views import RunFilter
 from baton.request import ENDED, RunStatus
+from baton.urls import open_broker, open_journal
 
 _DISTRIBUTION = "baton-handoff"
-_PACKAGES = ("pydantic", "numpy", "typer", "rich")
+_PACKAGES = ("pydantic", "numpy", "typer", "rich", "aio-pika", "asyncpg", "alembic", "aiohttp", "psycopg")
 _COUNTED_MAX = 10_000
 
 
@@ -40,7 +41,7 @@ async def examine(environ: Mapping[str, str]) -> list[Check]:
         settings = Settings.from_env(environ)
     except ConfigError as error:
         return [*found, *(Check("settings", "bad", problem) for problem in error.problems)]
-    found += [Check("settings", "ok", "every BATON_ variable is known and in range"), _broker(settings)]
+    found += [Check("settings", "ok", "every BATON_ variable is known and in range"), await _broker(settings)]
     return found + await _journal(settings)
 
 
@@ -62,27 +63,34 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _broker(settings: Settings) -> Check:
+async def _broker(settings: Settings) -> Check:
     if settings.is_embedded:
         return Check("broker", "ok", f"{settings.broker_url}: one process serves router and agents")
-    return Check("broker", "bad", f"{masked(settings.broker_url)}: this build has memory:// only")
+    broker = open_broker(settings)
+    try:
+        await broker.start()
+    except (BrokerUnavailableError, ConfigError) as error:
+        return Check("broker", "bad", str(error))
+    finally:
+        await broker.close()
+    return Check("broker", "ok", f"{masked(settings.broker_url)}; `baton topology check` looks at its queues")
 
 
 async def _journal(settings: Settings) -> list[Check]:
-    try:
-        journal = open_journal(settings.journal_url)
-    except ConfigError as error:
-        return [Check("journal", "bad", str(error))]
-    if not journal.path.exists():
-        return [Check("journal", "note", f"there is no {shown(journal)} yet; the first start makes it")]
-    pid = journal.holder()
-    served = Check("served", "ok" if pid else "note", f"by process {pid}" if pid else "by nobody now")
+    journal = open_journal(settings.journal_url)
+    found: list[Check] = []
+    if isinstance(journal, SqliteJournal):
+        if not journal.path.exists():
+            return [Check("journal", "note", f"there is no {shown(journal)} yet; the first start makes it")]
+        pid = journal.holder()
+        found.append(Check("served", "ok" if pid else "note", f"by process {pid}" if pid else "by nobody now"))
     try:
         await journal.start(serves=False)
     except BatonError as error:
-        return [Check("journal", "bad", str(error)), served]
+        return [Check("journal", "bad", str(error)), *found]
     try:
-        return [await _file(journal), served, await _agents(journal), await _open_runs(journal)]
+        what = await _file(journal) if isinstance(journal, SqliteJournal) else _server(settings)
+        return [what, *found, await _agents(journal), await _open_runs(journal)]
     finally:
         await journal.close()
 
@@ -93,13 +101,17 @@ async def _file(journal: SqliteJournal) -> Check:
     return Check("journal", "ok" if verdict == "ok" else "bad", told)
 
 
-async def _agents(journal: SqliteJournal) -> Check:
+def _server(settings: Settings) -> Check:
+    return Check("journal", "ok", f"{masked(settings.journal_url)}, its tables at the version of this Baton")
+
+
+async def _agents(journal: Journal) -> Check:
     cards, fallback = await journal.registry()
     told = f"{counted(len(cards), 'agent')} registered: {listed(sorted(cards))}; fallback: {fallback or 'none'}"
     return Check("agents", "ok" if cards else "note", told)
 
 
-async def _open_runs(journal: SqliteJournal) -> Check:
+async def _open_runs(journal: Journal) -> Check:
     told = []
     for status in get_args(RunStatus):
         if status not in ENDED:

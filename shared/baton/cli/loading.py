@@ -50,6 +50,21 @@ def load_team(target: str) -> Team:
     return found
 
 
+def team_of(target: str, agent: Agent) -> Team | None:
+    """Return the team that `target`'s module makes the agent part of; None: it makes none.
+
+    Raises:
+        ConfigError: There are several.
+    """
+    place = target.partition(":")[0]
+    module = _file(Path(place)) if place.endswith(".py") else _module(place)
+    found = [one for one in vars(module).values() if isinstance(one, Team) and agent in one.agents.values()]
+    if len({id(team) for team in found}) > 1:
+        names = ", ".join(sorted(team.name for team in found))
+        raise ConfigError(f"{target} is an agent of several teams ({names}); one process serves one")
+    return found[0] if found else None
+
+
 def _attribute(module: ModuleType, place: str, attribute: str) -> object:
     found: object = module
     for name in attribute.split("."):

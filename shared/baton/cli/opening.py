@@ -12,24 +12,26 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from baton import failpoints
-from baton.client import Client, open_journal
+from baton.client import Client
 from baton.config import Settings
 from baton.errors import ConfigError, NobodyServesError, NotFoundError
+from baton.journal.contract import Journal
 from baton.journal.sqlite.journal import SqliteJournal
+from baton.urls import open_journal
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
     """An open journal of which this process serves nothing."""
 
-    journal: SqliteJournal
+    journal: Journal
     client: Client
     settings: Settings
 
     @property
     def is_served(self) -> bool:
-        """True where a process works on what is recorded."""
-        return self.journal.holder() is not None
+        """True where a process works on what is recorded, as far as this one can know."""
+        return not isinstance(self.journal, SqliteJournal) or self.journal.holder() is not None
 
 
 @contextlib.asynccontextmanager
@@ -48,13 +50,8 @@ async def opened(*, makes: bool = False, needs_server: bool = False) -> AsyncIte
     """
     settings = Settings.from_env(os.environ)
     journal = open_journal(settings.journal_url)
-    if needs_server and journal.holder() is None:
-        raise NobodyServesError(
-            f"nobody serves the {shown(journal)}, so nothing was sent; start `baton run TARGET`, "
-            "or record the request for later with --no-wait"
-        )
-    if not makes and not journal.path.exists():
-        raise NotFoundError(f"there is no {shown(journal)} yet; `baton run TARGET` and `baton demo` make one")
+    if isinstance(journal, SqliteJournal):
+        _check_file(journal, makes=makes, needs_server=needs_server)
     await journal.start(serves=False)
     try:
         yield Opened(journal, Client(journal, settings=settings), settings)
@@ -62,9 +59,19 @@ async def opened(*, makes: bool = False, needs_server: bool = False) -> AsyncIte
         await journal.close()
 
 
-def shown(journal: SqliteJournal) -> str:
+def _check_file(journal: SqliteJournal, *, makes: bool, needs_server: bool) -> None:
+    if needs_server and journal.holder() is None:
+        raise NobodyServesError(
+            f"nobody serves the {shown(journal)}, so nothing was sent; start `baton run TARGET`, "
+            "or record the request for later with --no-wait"
+        )
+    if not makes and not journal.path.exists():
+        raise NotFoundError(f"there is no {shown(journal)} yet; `baton run TARGET` and `baton demo` make one")
+
+
+def shown(journal: Journal) -> str:
     """Return the journal as messages name it."""
-    return f"journal {str(journal.path.resolve())!r}"
+    return f"journal {str(journal.path.resolve())!r}" if isinstance(journal, SqliteJournal) else "journal"
 
 
 def settings_to_serve() -> Settings:

@@ -95,7 +95,7 @@ async def reply(
     decision: Literal["approve", "reject"] | None = "approve" if approve else "reject" if reject else None
     async with opening.opened() as at:
         run_id = (await at.journal.run(run)).run_id
-        await at.client.reply(run_id, given, decision=decision, handoff=handoff, reason=reason, by=by or _login())
+        await at.client.reply(run_id, given, decision=decision, handoff=handoff, reason=reason, by=by or login())
         if not wait:
             return await _recorded(at, run_id, as_json=json)
         return await _outcome(at, run_id, timeout_s=timeout_s, as_json=json)
@@ -105,7 +105,7 @@ async def cancel(run: RUN, reason: REASON = "", by: BY = None, json: JSON = Fals
     """End a run; one that an agent works on ends at the agent's next write."""
     async with opening.opened() as at:
         run_id = (await at.journal.run(run)).run_id
-        replied = await at.client.cancel(run_id, by=by or _login(), reason=reason)
+        replied = await at.client.cancel(run_id, by=by or login(), reason=reason)
         _check_cancelled(run_id, replied.status)
         if json:
             say_json({"run_id": run_id, "status": replied.status})
@@ -176,7 +176,8 @@ def _check_cancelled(run_id: str, status: str) -> None:
         raise RequestError(f"run {run_id} is {status}; a cancel needs a run that has not ended", code="not_open")
 
 
-def _login() -> str:
+def login() -> str:
+    """Return who works at this terminal."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

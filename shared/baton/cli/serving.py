@@ -7,18 +7,19 @@ import asyncio
 import os
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from baton.agent import ROUTER
+from baton.agent import ROUTER, Agent
 from baton.cli import account, exits, loading, opening, run_page, values
 from baton.cli.options import FACTS, JSON, TIMEOUT, TIMEOUT_S, TO
 from baton.cli.printing import say, say_json, tell
-from baton.config import Settings
+from baton.config import Settings, masked
 from baton.errors import ConfigError
 from baton.service import Service, serving
-from baton.team import Team
+from baton.team import Part, Team
 
 TARGETS = Annotated[
     list[str],
@@ -42,50 +43,49 @@ async def run(
     timeout_s: TIMEOUT = TIMEOUT_S,
     json: JSON = False,
 ) -> int:
-    """Serve a team: its router and all its agents, in this process.
+    """Serve a team: its router and all its agents, in this process; or a part of it.
 
-    Ends on SIGTERM or Ctrl-C, once running hops are done; a second signal leaves at once, and the
-    next start goes on where this one stopped. One process serves an embedded journal.
+    Agents and `router` in processes of their own need BATON_BROKER_URL=amqp://… and
+    BATON_JOURNAL_URL=postgresql://… between them. Ends on SIGTERM or Ctrl-C, once running hops are done; a
+    second signal leaves at once, and whoever serves next goes on where this one stopped. One process
+    serves an embedded journal.
     """
     settings = opening.settings_to_serve()
-    team = whole_team(targets, settings)
+    part = the_part(targets)
     if send is None:
-        return await _until_stopped(team, settings)
-    async with serving(team, settings) as service:
+        return await _until_stopped(part, settings)
+    if not part.is_whole:
+        raise ConfigError(f"--send needs the whole team in this process; {', '.join(targets)} is a part of one")
+    async with serving(part, settings) as service:
         sent = await service.client.send(send, facts=values.facts_of(facts or ()), to=to)
         result = await sent.result(timeout_s=timeout_s)
         await _show(service, sent.run_id, as_json=json)
     return exits.code_for(result)
 
 
-def whole_team(targets: Sequence[str], settings: Settings) -> Team:
-    """Return the one team that the targets make.
+def the_part(targets: Sequence[str]) -> Part:
+    """Return what the targets make: a whole team, some agents of one, the router, or these together.
 
     Raises:
         TargetError: A target cannot be loaded.
-        ConfigError: The targets are a part of a team, or several teams.
+        ConfigError: The targets are of several teams.
     """
     loaded = {target: loading.load(target) for target in targets}
-    teams = {id(one): one for one in loaded.values() if isinstance(one, Team)}
+    agents = {target: one for target, one in loaded.items() if isinstance(one, Agent)}
+    given = [one for one in loaded.values() if isinstance(one, Team)]
+    teams = {team.name: team for team in (*given, *map(loading.team_of, agents, agents.values())) if team is not None}
     if len(teams) > 1:
-        raise ConfigError(f"{', '.join(targets)} are {len(teams)} teams; one process serves one team")
+        raise ConfigError(f"{', '.join(targets)} are {len(teams)} teams ({', '.join(teams)}); one process serves one")
     team = next(iter(teams.values()), None)
-    strays = [name for name, one in loaded.items() if one != ROUTER and one is not team and not _is_of(one, team)]
-    if team is None or strays:
-        part = strays[0] if strays else targets[0]
-        raise ConfigError(
-            f"{part} is a part of a team; parts in processes of their own need a broker between them, and "
-            f"BATON_BROKER_URL is {settings.broker_url.partition('://')[0]}:// (this build has memory:// only); run "
-            "the whole team, as file.py:team"
-        )
-    return team
+    if given and team is not None:
+        if strange := [target for target, agent in agents.items() if agent not in team.agents.values()]:
+            raise ConfigError(f"{', '.join(strange)} is no agent of team {team.name!r}, which is served whole here")
+        return team.whole()
+    part = team.part(*(agent.name for agent in agents.values())) if team else Part.alone(*agents.values())
+    return replace(part, has_router=ROUTER in loaded.values())
 
 
-def _is_of(one: object, team: Team | None) -> bool:
-    return team is not None and any(agent is one for agent in team.agents.values())
-
-
-async def _until_stopped(team: Team, settings: Settings) -> int:
+async def _until_stopped(part: Part, settings: Settings) -> int:
     stopping = asyncio.Event()
 
     def on_signal(number: int) -> None:
@@ -97,9 +97,10 @@ async def _until_stopped(team: Team, settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
-    async with serving(team, settings):
-        agents = ", ".join(["router", *team.agents])
-        say(f"serving {team.name} ({agents}) from {settings.journal_url} as process {os.getpid()}; Ctrl-C stops")
+    async with serving(part, settings):
+        whose = f"{part.team} " if part.team else ""
+        where = masked(settings.journal_url)
+        say(f"serving {whose}({', '.join(part.names)}) from {where} as process {os.getpid()}; Ctrl-C stops")
         await stopping.wait()
         tell(f"stopping: running hops get up to {settings.grace_s:g} s; a second signal leaves at once")
     return exits.DONE

@@ -37,6 +37,8 @@ def said(event: EventView) -> str:
 
 
 def _accepted(data: Data) -> str:
+    if data.get("redrive_of"):
+        return f"goes on where run {data['redrive_of']} ended; redriven by {data.get('by')}"
     position = data.get("position")
     return f"request {position + 1} of its conversation" if position else "a new conversation"
 
@@ -89,5 +91,8 @@ _WORDS: dict[str, Callable[[Data], str]] = {
     "completed": lambda data: f"by {data.get('agent')}",
     "failed": _failure,
     "cancelled": _failure,
+    "redriven": lambda data: f"by {data.get('by')}, as run {data.get('as')}",
+    "discarded": lambda data: f"from the list of the dead by {data.get('by')}",
+    "undeliverable": lambda data: f"there is no queue {data.get('reply_to')!r} for the result",
     "progress": lambda data: f"{data.get('agent')}: {codec.encode(data.get('progress')).decode()}",
 }

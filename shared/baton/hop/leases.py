@@ -28,6 +28,11 @@ ACK_AFTER_S = 600.0
 """A delivery is held no longer than this; then its hop goes on under the lease alone."""
 
 
+def ack_after_s(consumer_timeout_s: float) -> float:
+    """Return for how long a delivery is held, in seconds: well below the time after which the broker takes it back."""
+    return min(ACK_AFTER_S, consumer_timeout_s / 3)
+
+
 class Held:
     """A lease in use, and the task that works under it."""
 
@@ -83,11 +88,13 @@ class Leases:
     Args:
         journal: Where they are renewed.
         lease_s: How long one lasts, in seconds.
+        ack_after_s: How long a delivery is held, in seconds; then its hop goes on under the lease alone.
     """
 
-    def __init__(self, journal: Journal, lease_s: float) -> None:
+    def __init__(self, journal: Journal, lease_s: float, *, ack_after_s: float = ACK_AFTER_S) -> None:
         self._journal = journal
         self._lease_s = lease_s
+        self._ack_after_s = ack_after_s
         self._held: dict[Lease, Held] = {}
         self._has_suspect = False
 
@@ -123,9 +130,9 @@ class Leases:
         self._has_suspect = False
 
     async def keep(self) -> None:
-        """Renew every third of a lease, for ever."""
+        """Renew every third of a lease, or more often to ack in time, for ever."""
         while True:
-            await asyncio.sleep(self._lease_s / 3)
+            await asyncio.sleep(min(self._lease_s, self._ack_after_s) / 3)
             try:
                 await self.renew()
             except JournalError as error:
@@ -148,7 +155,7 @@ class Leases:
                 held.task.cancel()
             else:
                 held.renewed_at = began
-                if held.delivery is not None and began - held.held_since > ACK_AFTER_S:
+                if held.delivery is not None and began - held.held_since > self._ack_after_s:
                     held.delivery.ack()
                 if lease.run_id in renewed.stop and not held.is_stopped:
                     held.is_stopped = True

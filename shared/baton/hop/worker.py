@@ -8,9 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
-import time
-from collections.abc import Coroutine
-from typing import Any
+from itertools import chain, repeat
 
 from baton import envelope as wire
 from baton import failpoints, ids
@@ -25,6 +23,7 @@ from baton.errors import (
 )
 from baton.hop.leases import Held, hand_back
 from baton.hop.publishing import publish
+from baton.hop.slots import Begin, Slots
 from baton.hop.steps import LeaseLost, Suspended, first_of
 from baton.hop.surroundings import MADE_LIMIT, Surroundings
 from baton.hop.taking import TurnTaker
@@ -55,25 +54,32 @@ class Worker:
         self.name = name
         self._taker = taker
         self._shared = shared
-        self._slots = slots
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._slots = Slots(name, slots)
         self._busy: set[tuple[str, int]] = set()
         self._consumer: Consumer | None = None
-        self._poller: asyncio.Task[None] | None = None
+        self._chores: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
         self._takes_all = True
-        self._is_stopping = False
-        self._free_since: float | None = time.monotonic()
-        self._delivered_at = 0.0
         self._is_starved = False
         # True from the poll that found this replica idle until the next delivery: it polls at every free slot.
         self._latest_pending_since: float | None = None
 
+    @property
+    def max_attempts(self) -> int:
+        """How often a hop of this name is tried."""
+        return self._taker.max_attempts
+
+    @property
+    def is_consuming(self) -> bool:
+        """True once it gets deliveries; the poll works without."""
+        return self._consumer is not None
+
     async def start(self) -> None:
-        """Consume the queue and poll the journal."""
-        with contextlib.suppress(BrokerError):
-            self._consumer = await self._shared.broker.consume(self.name, self._on_delivery, prefetch=self._slots)
-        self._poller = asyncio.create_task(self._poll_for_ever())
+        """Consume the queue, as soon as there is one, and poll the journal."""
+        await self._consume()
+        if self._consumer is None:
+            self._chores.append(asyncio.create_task(self._consume_later()))
+        self._chores.append(asyncio.create_task(self._poll_for_ever()))
 
     def wake(self) -> None:
         """Look into the journal now: another process wrote."""
@@ -82,38 +88,46 @@ class Worker:
 
     async def stop(self, grace_s: float) -> None:
         """Take no more hops, let running ones finish for `grace_s` seconds, hand back the rest."""
-        self._is_stopping = True
-        if self._poller is not None:
-            self._poller.cancel()
-            await asyncio.gather(self._poller, return_exceptions=True)
-        running = list(self._tasks)
-        if running and grace_s > 0:
-            await asyncio.wait(running, timeout=grace_s)
-        for task in list(self._tasks):
-            task.cancel("handed back")
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._slots.close()
+        for chore in self._chores:
+            chore.cancel()
+        await asyncio.gather(*self._chores, return_exceptions=True)
         if self._consumer is not None:
-            await self._consumer.cancel()
+            await self._consumer.cancel()  # at once: what waits here can be taken elsewhere
+        await self._slots.drain(grace_s)
+
+    def offer(self, begin: Begin) -> None:
+        """Begin what was delivered as soon as a slot is free; not at all once this worker stops."""
+        self._is_starved = False
+        self._slots.offer(begin)
+
+    async def work_on(self, claim: Claim, delivery: Delivery | None) -> None:
+        """Work on a hop that was claimed for this worker."""
+        key = (claim.lease.run_id, claim.lease.seq)
+        self._busy.add(key)
+        try:
+            await self._work(claim, delivery)
+        finally:
+            self._busy.discard(key)
+
+    async def _consume(self) -> None:
+        try:
+            self._consumer = await self._shared.broker.consume(self.name, self._on_delivery, prefetch=self._slots.count)
+        except BrokerError as error:
+            logger.warning("%s lives by polling: %s", self.name, error)
+
+    async def _consume_later(self) -> None:
+        """Consume once the broker has the queue; until then the poll finds all."""
+        for pause_s in chain((1, 2, 5, 10), repeat(20)):
+            await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))
+            await self._consume()
+            if self._consumer is not None:
+                logger.warning("%s gets deliveries now", self.name)
+                return
 
     def _on_delivery(self, delivery: Delivery) -> None:
-        if not self._is_stopping:
-            failpoints.hit("hop.delivered")
-            self._delivered_at = time.monotonic()
-            self._is_starved = False
-            self._spawn(self._deliver(delivery))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        self._free_since = None if len(self._tasks) >= self._slots else self._free_since
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if self._free_since is None and len(self._tasks) < self._slots:
-            self._free_since = time.monotonic()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("hop of %s broke off; its lease runs out and it is tried again", self.name, exc_info=error)
+        failpoints.hit("hop.delivered")
+        self.offer(lambda: self._deliver(delivery))
 
     async def _deliver(self, delivery: Delivery) -> None:
         """Work on a delivered hop; ack it in the end, whatever became of it."""
@@ -302,7 +316,7 @@ class Worker:
                 logger.exception("poll of %s failed", self.name)
                 found = 0
             if found:
-                await self._slot_freed()
+                await self._slots.freed()
                 continue
             self._wake.clear()
             if self._takes_all:
@@ -316,10 +330,10 @@ class Worker:
     async def _poll(self) -> int:
         """Claim what the broker will not deliver and work on it; return how many hops that was."""
         takes_all, self._takes_all = self._takes_all, False
-        quiet_s = poll.IDLE_S if self._is_starved else self._quiet_s()
+        quiet_s = poll.IDLE_S if self._is_starved else self._slots.quiet_s()
         missed = poll.missed(quiet_s, self._latest_pending_since)
         self._is_starved = missed.overdue_s is not None
-        limit = max(1, self._slots - len(self._tasks))
+        limit = max(1, self._slots.free)
         command = PollCommand(
             self.name,
             ids.new_id(),
@@ -338,18 +352,6 @@ class Worker:
             raise
         for claim in claims:
             self._busy.add((claim.lease.run_id, claim.lease.seq))
-            self._spawn(self._work_polled(claim))
+            self._slots.spawn(self._work_polled(claim))
         self._takes_all = self._takes_all or (takes_all and len(claims) == limit)
         return len(claims)
-
-    def _quiet_s(self) -> float | None:
-        """Return for how long there has been a slot free and no delivery; None: no slot is free."""
-        if self._free_since is None:
-            return None
-        return time.monotonic() - max(self._free_since, self._delivered_at)
-
-    async def _slot_freed(self) -> None:
-        """Wait until a hop can be taken again."""
-        while len(self._tasks) > self._slots:
-            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.sleep(0)

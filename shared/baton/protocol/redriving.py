@@ -33,14 +33,24 @@ def check(status: RunStatus, redriven_as: str | None) -> None:
         raise RequestError(f"the run was redriven before, as {redriven_as}", code="not_dead")
 
 
-def start(hops: Sequence[tuple[str, int]]) -> int:
-    """Return the `seq` to go on from: the last hop that an agent or the router began, else the first.
+def start(hops: Sequence[tuple[str, bytes]]) -> int:
+    """Return the `seq` to go on from: the last hop that can be tried again.
+
+    A person's hop and a question that nobody answered cannot: the agent before them decides again.
 
     Args:
-        hops: Agent and number of attempts of each hop, in order.
+        hops: Agent and head of each hop, in order; the first is the router's.
     """
-    begun = [seq for seq, (agent, attempts) in enumerate(hops) if attempts > 0 and agent != HUMAN]
-    return begun[-1] if begun else 0
+    for seq in range(len(hops) - 1, 0, -1):
+        agent, head = hops[seq]
+        if agent != HUMAN and not _is_unanswered(head):
+            return seq
+    return 0
+
+
+def _is_unanswered(head: bytes) -> bool:
+    envelope = decode(head)
+    return envelope.kind == "reply" and envelope.reply is None
 
 
 def moved(head: bytes, new_run_id: str) -> bytes:

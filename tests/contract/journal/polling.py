@@ -19,6 +19,35 @@ class Polling:
         assert claim.lease.run_id == accepted.run_id
         assert envelope_of(claim).request_text == "hello"
 
+    async def test_a_first_attempt_that_is_overdue_is_found_by_the_journals_clock(
+        self, hand: Hand, harness: Harness
+    ) -> None:
+        accepted = await hand.accept()
+        await harness.pass_time(2)
+        fresh = await hand.accept()
+        assert await hand.poll("router", overdue_s=3600.0) == []
+        assert runs(await hand.poll("router", overdue_s=1.5)) == [accepted.run_id]
+        assert await hand.poll("router", overdue_s=1.5) == []
+        assert runs(await hand.poll("router", overdue_s=0.0)) == [fresh.run_id]
+
+    async def test_a_first_attempt_is_found_if_either_bound_says_so(self, hand: Hand, harness: Harness) -> None:
+        old = await hand.accept("old")
+        await harness.pass_time(10)
+        new = await hand.accept("new")
+        pending_since = (await hand.hop(new.run_id, 0)).pending_since
+        assert runs(await hand.poll("router", missed_before=pending_since - 100, overdue_s=5.0)) == [old.run_id]
+        found = await hand.poll("router", missed_before=pending_since + 0.001, overdue_s=3600.0)
+        assert runs(found) == [new.run_id]
+
+    async def test_overdue_hops_are_no_reason_to_leave_retries(self, hand: Hand, harness: Harness) -> None:
+        overdue = await hand.accept()
+        await hand.routed(overdue.run_id)
+        retried = await hand.at()
+        await hand.fail(retried, TransientError("later"), delay_s=2)
+        await harness.pass_time(10)
+        assert runs(await hand.poll("a", overdue_s=2.0, limit=1)) == [retried.lease.run_id]
+        assert runs(await hand.poll("a", overdue_s=2.0, limit=1)) == [overdue.run_id]
+
     async def test_retries_hand_backs_and_lost_leases_are_always_found(self, hand: Hand, harness: Harness) -> None:
         retried, handed, lost, working = [await hand.at() for _ in range(4)]
         await hand.fail(retried, TransientError("later"))

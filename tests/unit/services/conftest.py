@@ -11,6 +11,8 @@ from baton.testing import make_turn
 from services.bank import Bank
 from services.team import desk
 
+pytest.register_assert_rewrite("tests.unit.services.bank_contract")
+
 Take = Callable[..., Awaitable[Any]]
 
 

@@ -53,7 +53,7 @@ def _runs(tx: Transaction, wanted: DeadFilter) -> list[DeadView]:
     found: list[DeadView] = []
     for row in tx.all(
         "SELECT * FROM runs WHERE status = 'failed' AND discarded_at IS NULL AND (? IS NULL OR tenant = ?) "
-        "AND NOT EXISTS (SELECT 1 FROM runs AS again WHERE again.redrive_of = runs.run_id) ORDER BY run_id DESC",
+        "AND NOT EXISTS (SELECT 1 FROM runs AS again WHERE again.redrive_of = runs.run_id) ORDER BY ended_at DESC",
         wanted.tenant,
         wanted.tenant,
     ):
@@ -78,24 +78,40 @@ def _messages(tx: Transaction, wanted: DeadFilter) -> list[DeadView]:
     ]
 
 
-def discard(tx: Transaction, dead_id: str, by: str) -> None:
+def discard(tx: Transaction, dead_id: str, by: str, done: list[str]) -> None:
     """Take a failed run or a message off the list.
+
+    Args:
+        tx: The transaction.
+        dead_id: As listed.
+        by: Who does it.
+        done: Gets the id; an execution that finds it there repeats one whose commit is unknown.
 
     Raises:
         NotFoundError: It is not on the list.
     """
-    if redriving.is_message(dead_id):
-        if not tx.run("DELETE FROM quarantine WHERE id = ?", redriving.message_number(dead_id)):
-            raise NotFoundError(f"no message {dead_id!r} in quarantine; `baton dead list` shows them")
-        return
+    is_message = redriving.is_message(dead_id)
+    hit = _discard_message(tx, dead_id) if is_message else _discard_run(tx, dead_id, by)
+    if not hit and not done:
+        where = "message {!r} in quarantine" if is_message else "run {!r} among the dead"
+        raise NotFoundError(f"no {where.format(dead_id)}; `baton dead list` shows them")
+    done[:] = [dead_id]
+
+
+def _discard_message(tx: Transaction, dead_id: str) -> int:
+    return tx.run("DELETE FROM quarantine WHERE id = ?", redriving.message_number(dead_id))
+
+
+def _discard_run(tx: Transaction, run_id: str, by: str) -> int:
     hit = tx.run(
-        "UPDATE runs SET discarded_at = ? WHERE run_id = ? AND status = 'failed' AND discarded_at IS NULL",
+        "UPDATE runs SET discarded_at = ? WHERE run_id = ? AND status = 'failed' AND discarded_at IS NULL "
+        "AND NOT EXISTS (SELECT 1 FROM runs AS again WHERE again.redrive_of = runs.run_id)",
         tx.now,
-        dead_id,
+        run_id,
     )
-    if not hit:
-        raise NotFoundError(f"no run {dead_id!r} among the dead; `baton dead list` shows them")
-    rows.add_events(tx, dead_id, [NewEvent("discarded", 0, {"by": by})])
+    if hit:
+        rows.add_events(tx, run_id, [NewEvent("discarded", 0, {"by": by})])
+    return hit
 
 
 def redrive(tx: Transaction, run_id: str, new_run_id: str, by: str) -> Accepted:
@@ -112,9 +128,9 @@ def redrive(tx: Transaction, run_id: str, new_run_id: str, by: str) -> Accepted:
     if again is not None and again["run_id"] == new_run_id:
         return Accepted(new_run_id, old["conversation_id"], "run", is_new=True)
     redriving.check(old["status"], None if again is None else again["run_id"])
-    _copy_run(tx, old, new_run_id)
     hops = tx.all("SELECT * FROM hops WHERE run_id = ? ORDER BY seq", run_id)
-    from_seq = redriving.start([(hop["agent"], hop["attempt"]) for hop in hops])
+    from_seq = redriving.start([(hop["agent"], hop["head"]) for hop in hops])
+    _copy_run(tx, old, new_run_id, hops[from_seq]["agent"] if from_seq else None)
     _copy_hops(tx, hops[from_seq], new_run_id)
     tx.run(
         "INSERT INTO addresses SELECT ?, reply_to, correlation_id FROM addresses WHERE run_id = ?", new_run_id, run_id
@@ -125,7 +141,7 @@ def redrive(tx: Transaction, run_id: str, new_run_id: str, by: str) -> Accepted:
     return Accepted(new_run_id, old["conversation_id"], "run", True, tuple(published))
 
 
-def _copy_run(tx: Transaction, old: Any, new_run_id: str) -> None:
+def _copy_run(tx: Transaction, old: Any, new_run_id: str, agent: str | None) -> None:
     position = tx.one(
         "UPDATE conversations SET next_position = next_position + 1 WHERE tenant = ? AND conversation_id = ? "
         "RETURNING next_position - 1",
@@ -134,12 +150,14 @@ def _copy_run(tx: Transaction, old: Any, new_run_id: str) -> None:
     )[0]
     deadline_s = codec.decode(old["request"]).get("deadline_s")
     tx.run(
-        "INSERT INTO runs (run_id, tenant, conversation_id, position, status, request, blocked_text, text_position, "
-        "max_hops, deadline_at, batch, redrive_of, root_run_id, trace_id, traceparent, tracestate, accepted_at) "
-        "SELECT ?, tenant, conversation_id, ?, 'queued', request, blocked_text, text_position, max_hops, ?, batch, "
+        "INSERT INTO runs (run_id, tenant, conversation_id, position, status, agent, request, blocked_text, "
+        "text_position, max_hops, deadline_at, batch, redrive_of, root_run_id, trace_id, traceparent, tracestate, "
+        "accepted_at) "
+        "SELECT ?, tenant, conversation_id, ?, 'queued', ?, request, blocked_text, text_position, max_hops, ?, batch, "
         "run_id, root_run_id, ?, traceparent, tracestate, ? FROM runs WHERE run_id = ?",
         new_run_id,
         position,
+        agent,
         None if deadline_s is None else tx.now + deadline_s,
         new_run_id,
         tx.now,

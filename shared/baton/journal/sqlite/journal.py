@@ -186,7 +186,8 @@ class SqliteJournal:
 
     async def discard(self, dead_id: str, *, by: str) -> None:
         """See `Journal.discard`."""
-        await self.writer.do(lambda tx: dead.discard(tx, dead_id, by))
+        done: list[str] = []
+        await self.writer.do(lambda tx: dead.discard(tx, dead_id, by, done))
 
     async def history(self, tenant: str, conversation_id: str) -> tuple[Message, ...]:
         """See `Journal.history`."""

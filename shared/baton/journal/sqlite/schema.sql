@@ -33,7 +33,7 @@ CREATE INDEX runs_batch ON runs (batch) WHERE batch IS NOT NULL;
 CREATE INDEX runs_deadline ON runs (deadline_at) WHERE deadline_at IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX runs_stop ON runs (run_id) WHERE stop IS NOT NULL AND ended_at IS NULL;
-CREATE INDEX runs_failed ON runs (run_id) WHERE status = 'failed' AND discarded_at IS NULL;
+CREATE INDEX runs_failed ON runs (ended_at) WHERE status = 'failed' AND discarded_at IS NULL;
 CREATE UNIQUE INDEX runs_redrive ON runs (redrive_of) WHERE redrive_of IS NOT NULL;
 CREATE INDEX runs_open ON runs (run_id) WHERE ended_at IS NULL;
 
@@ -183,7 +183,7 @@ CREATE TABLE agents (
 ) WITHOUT ROWID;
 
 CREATE TABLE quarantine (
-    id      INTEGER PRIMARY KEY,
+    id      INTEGER PRIMARY KEY AUTOINCREMENT, -- no id ever names another message
     at      REAL NOT NULL,
     source  TEXT NOT NULL,
     reason  TEXT NOT NULL,

@@ -1,0 +1,195 @@
+"""Connections to the server: opened when wanted, replaced when they die, few and lent to one user at a time.
+
+In: the journal's URL. Out: connections with the settings that the journal's statements count on.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+import asyncpg  # type: ignore[import-untyped]
+
+from baton.config import masked
+from baton.errors import ConfigError, JournalUnavailableError
+from baton.journal.postgres import faults
+
+SCHEMA = "baton"
+"""Where the journal is, unless the URL says `?search_path=…`."""
+PATIENCE_S = 5.0
+"""How long operations wait for the server to come back, in seconds."""
+COMMAND_S = 10.0
+"""Longest that one statement may take, in seconds; a half-open connection is noticed so."""
+LENT = 4
+"""Most connections of a process beside those of its lanes."""
+_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
+
+
+class Connection(Protocol):
+    """What the journal uses of a connection of the driver."""
+
+    async def execute(self, sql: str, *values: object) -> str:
+        """Execute, and return the command's tag, such as `UPDATE 1`."""
+        ...
+
+    async def fetch(self, sql: str, *values: object) -> list[Any]:
+        """Return all rows."""
+        ...
+
+    async def fetchrow(self, sql: str, *values: object) -> Any:
+        """Return the first row, or None."""
+        ...
+
+    async def fetchval(self, sql: str, *values: object) -> Any:
+        """Return the first column of the first row, or None."""
+        ...
+
+    async def prepare(self, sql: str) -> Any:
+        """Return the statement, parsed once."""
+        ...
+
+    def is_closed(self) -> bool:
+        """Return True where it cannot be used any more."""
+        ...
+
+    def terminate(self) -> None:
+        """Close it without a word."""
+        ...
+
+
+_SETTINGS = {
+    "application_name": "baton",
+    "jit": "off",
+    # Every statement of the hot path finds its rows by an index. A plan made while the tables were small
+    # must not read them whole when they have grown.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
+    # A process that is stopped or cut off lets go of its locks.
+    "idle_in_transaction_session_timeout": "10000",
+    "client_connection_check_interval": "5000",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+
+
+def schema_of(url: str) -> str:
+    """Return the schema that a URL names, or the usual one."""
+    wanted = dict(parse_qsl(urlsplit(url).query)).get("search_path", SCHEMA)
+    return wanted.partition(",")[0].strip().strip('"')
+
+
+def shown(url: str) -> str:
+    """Return a URL as messages name it: no password, no options."""
+    return masked(url).partition("?")[0]
+
+
+class Connections:
+    """Opens connections, and lends a few of them.
+
+    Args:
+        url: `postgresql://user:password@host:port/database[?search_path=schema]`.
+
+    Raises:
+        ConfigError: It cannot be used.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.schema = schema_of(url)
+        self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
+        self._slots = asyncio.Semaphore(LENT)
+        self._is_closed = False
+        try:
+            port = urlsplit(url).port
+        except ValueError as error:
+            raise ConfigError(f"BATON_JOURNAL_URL {shown(url)!r} is no URL: {error}") from error
+        assert port is None or port >= 0
+
+    def open_again(self) -> None:
+        """Let connections be opened, after `close` too."""
+        self._is_closed = False
+
+    async def open(self, *, patience_s: float = PATIENCE_S) -> Connection:
+        """Open a connection of the caller's own; it is closed with the others.
+
+        Args:
+            patience_s: Seconds to go on trying, >= 0; 0 tries once.
+
+        Raises:
+            JournalUnavailableError: The server did not take it in that time.
+            ConfigError: The URL cannot be used.
+        """
+        clock = asyncio.get_running_loop()
+        give_up_at, pause_s = clock.time() + patience_s, _PAUSE_S
+        while True:
+            if self._is_closed:
+                raise JournalUnavailableError("the journal is closed")
+            try:
+                return await self._connect()
+            except Exception as error:
+                if not faults.is_away(error):
+                    raise
+                if clock.time() + pause_s > give_up_at:
+                    told = f"the journal at {shown(self.url)!r} cannot be reached: {str(error) or type(error).__name__}"
+                    raise JournalUnavailableError(told) from error
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
+            pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+
+    async def _connect(self) -> Connection:
+        settings = {**_SETTINGS, **({} if "search_path=" in self.url else {"search_path": f'"{self.schema}"'})}
+        try:
+            connection: Connection = await asyncpg.connect(
+                self.url, timeout=PATIENCE_S, command_timeout=COMMAND_S, server_settings=settings
+            )
+        except asyncpg.exceptions.ClientConfigurationError as error:
+            raise ConfigError(f"BATON_JOURNAL_URL {shown(self.url)!r} cannot be used: {error}") from error
+        if self._is_closed:
+            connection.terminate()
+            raise JournalUnavailableError("the journal is closed")
+        self._open.add(connection)
+        return connection
+
+    @contextlib.asynccontextmanager
+    async def lent(self) -> AsyncIterator[Connection]:
+        """Lend a connection for the block; one that dies in it, or is left in the middle, is not used again."""
+        async with self._slots:
+            connection = self._fresh() or await self.open()
+            try:
+                yield connection
+            except BaseException as error:
+                if not isinstance(error, Exception) or faults.is_away(error):
+                    self.drop(connection)
+                raise
+            finally:
+                if connection in self._open:
+                    self._idle.append(connection)
+
+    def keep(self, connection: Connection) -> None:
+        """Have a connection that `open` gave lent to others."""
+        self._idle.append(connection)
+
+    def drop(self, connection: Connection) -> None:
+        """Close a connection that is of no more use, without a word."""
+        self._open.discard(connection)
+        connection.terminate()
+
+    def close(self) -> None:
+        """Close every connection at once, whatever it is doing; none is opened any more."""
+        self._is_closed = True
+        for connection in list(self._open):
+            self.drop(connection)
+        self._idle.clear()
+
+    def _fresh(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+            self._open.discard(connection)
+        return None
