@@ -1,7 +1,7 @@
 """Sending requests and getting results: from a program, in this process or another.
 
 In: text and facts. Out: a `Run` to wait for. Works on the journal alone; with a broker beside it
-(in the process that serves) runs start and end without waiting for a poll.
+(in the process that serves) runs start and end without waiting for a poll. `remote` works on a broker alone.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from baton.urls import open_journal
 
 if TYPE_CHECKING:
     from baton.journal.views import EventView
+    from baton.remote import RemoteClient
 
 LOOK_S = 0.1
 """How often a client without a broker looks into the journal, in seconds."""
@@ -47,13 +48,23 @@ class Client:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def from_env(cls, environ: Mapping[str, str] | None = None) -> AsyncIterator[Self]:
-        """Open the journal that the environment names, and close it at the end.
+    async def from_env(cls, environ: Mapping[str, str] | None = None) -> "AsyncIterator[Self | RemoteClient]":
+        """Open what the environment names, and close it at the end: a broker, or without one the journal.
+
+        With `BATON_BROKER_URL=amqp://…` no journal is needed: the client is a `RemoteClient`, whose runs
+        have their ids once their first result or question came.
 
         Raises:
             ConfigError: The settings are wrong; tells all of it.
+            BrokerUnavailableError: The broker cannot be reached.
         """
         settings = Settings.from_env(os.environ if environ is None else environ)
+        if not settings.is_embedded:
+            from baton.remote import RemoteClient
+
+            async with RemoteClient.opened(settings) as remote:
+                yield remote
+            return
         journal = open_journal(settings.journal_url)
         await journal.start(serves=False)
         try:

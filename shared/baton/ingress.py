@@ -14,13 +14,14 @@ from typing import Any, Self, TypedDict, TypeVar
 from baton import codec, failpoints, ids, request
 from baton.broker.contract import Answering, Consumer, Edge, Incoming
 from baton.config import Settings
-from baton.errors import BatonError, BrokerError, JournalUnavailableError, NotFoundError, RequestError
+from baton.errors import BatonError, BrokerError, JournalError, JournalUnavailableError, NotFoundError, RequestError
 from baton.hop.leases import hand_back
 from baton.hop.publishing import publish
 from baton.hop.surroundings import Surroundings
 from baton.hop.worker import Worker
 from baton.journal.contract import Journal
-from baton.journal.records import Accept, Accepted, Cancel, ClaimCommand, PendingHop, Quarantined, Replied, Reply
+from baton.journal.messages import Quarantined
+from baton.journal.records import Accept, Accepted, Cancel, ClaimCommand, Replied, Reply
 from baton.protocol.guards import ROUTER
 from baton.request import CancelMessage, Rejected, Rejection, ReplyMessage
 
@@ -55,8 +56,8 @@ class Raw:
         return cls(
             message.body,
             message.message_id or None,
-            message.reply_to,
-            message.correlation_id,
+            message.reply_to or None,
+            message.correlation_id or None,
             message.user_id,
             dict(message.headers),
             message.is_redelivered,
@@ -107,6 +108,7 @@ def command(raw: Raw, settings: Settings) -> Accept | Reply | Cancel:
     if (raw.reply_to or "").startswith(RESERVED_PREFIX):
         told = f"reply_to is {raw.reply_to!r}; names that begin with {RESERVED_PREFIX!r} are Baton's own"
         raise RequestError(told, code="bad_field", field="reply_to")
+    wanted = request.read(raw.body)
     said = [raw.body.hex(), raw.reply_to, raw.correlation_id]
     origin: _Origin = {
         "key": key,
@@ -116,7 +118,6 @@ def command(raw: Raw, settings: Settings) -> Accept | Reply | Cancel:
         "correlation_id": raw.correlation_id,
     }
     tenant = raw.user_id or settings.tenant
-    wanted = request.read(raw.body)
     if isinstance(wanted, ReplyMessage):
         return Reply(wanted.run_id, wanted.wait_id, wanted.text, by="user", tenant=tenant, **origin)
     if isinstance(wanted, CancelMessage):
@@ -179,39 +180,41 @@ class Ingress:
         """Record a message and work on it; it is acked once the journal has it, or has it in quarantine."""
         raw = Raw.of(message)
         try:
-            wanted = command(raw, self._shared.settings)
-            if isinstance(wanted, Accept):
-                await self._accept(wanted, message)
-            else:
-                done = await _insist(lambda: carry_out(self._shared.journal, wanted))
-                message.ack()
-                await self._tell(done.publish)
-            self._on_late_address()
+            done = await self._record(command(raw, self._shared.settings))
         except (RequestError, NotFoundError) as error:
             await self._reject(raw, error)
             message.ack()
+            return
+        except JournalError:
+            raise  # it says nothing about the message, which comes again
+        except Exception as error:  # whatever it was, one message must not hold up the others, nor be lost
+            logger.exception("a message of %s cannot be taken", SOURCE)
+            await self._reject(raw, BatonError(f"it cannot be taken: {type(error).__name__}"))
+            message.ack()
+            return
+        message.ack()
+        failpoints.hit("hop.acked")
+        for hop in done.publish:
+            await publish(self._shared.broker, hop)
+        self._on_late_address()
+        if isinstance(done, Accepted) and done.claim is not None:
+            await self._worker.work_on(done.claim, None)
 
-    async def _accept(self, wanted: Accept, message: Incoming) -> None:
+    async def _record(self, wanted: Accept | Reply | Cancel) -> Accepted | Replied:
+        """Carry out what a message asks for; a request's hop 0 is claimed with it."""
         shared = self._shared
+        if not isinstance(wanted, Accept):
+            return await _insist(lambda: carry_out(shared.journal, wanted))
         claim = ClaimCommand(
             wanted.run_id, 0, ROUTER, ids.new_id(), shared.owner, shared.settings.lease_s, self._worker.max_attempts
         )
-        wanted = replace(wanted, claim=claim)
+        accept = replace(wanted, claim=claim)
         try:
-            accepted = await _insist(lambda: shared.journal.accept(wanted))
+            return await _insist(lambda: shared.journal.accept(accept))
         except asyncio.CancelledError:
-            accepted = await shared.journal.accept(wanted)
+            accepted = await shared.journal.accept(accept)
             await hand_back(shared.journal, accepted.claim)
             raise
-        message.ack()
-        failpoints.hit("hop.acked")
-        await self._tell(accepted.publish)
-        if accepted.claim is not None:
-            await self._worker.work_on(accepted.claim, None)
-
-    async def _tell(self, pending: tuple[PendingHop, ...]) -> None:
-        for hop in pending:
-            await publish(self._shared.broker, hop)
 
     async def _reject(self, raw: Raw, error: BatonError) -> None:
         """Keep a message that is not taken, and tell its sender why."""

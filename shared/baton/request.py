@@ -18,6 +18,8 @@ CONVERSATION_LIMIT = 200
 """Longest conversation id, in characters."""
 MAX_HOPS_LIMIT = 1000
 """Most hops a request may ask for."""
+BODY_LIMIT_BYTES = 4 * 1024 * 1024
+"""Longest body that is read at all: texts and facts within their limits need less, however they are escaped."""
 
 
 class Request(BaseModel):
@@ -209,8 +211,11 @@ def read(body: bytes) -> Request | ReplyMessage | CancelMessage:
     """Return what a message of `baton.requests` wants.
 
     Raises:
-        RequestError: It is no JSON object, or a field is unknown, of the wrong type or out of range.
+        RequestError: It is no JSON object, too long, or a field is unknown, of the wrong type or out of range.
     """
+    if len(body) > BODY_LIMIT_BYTES:
+        told = f"the body has {len(body)} bytes; at most {BODY_LIMIT_BYTES} are read, and a text has at most 262144"
+        raise RequestError(told, code="too_large")
     try:
         fields = codec.decode(body)
     except ValueError as error:

@@ -12,15 +12,13 @@ import random
 from baton.broker.contract import Answering, Edge
 from baton.errors import BrokerError, JournalError, UnroutableError
 from baton.journal.contract import Journal
-from baton.journal.records import DueResult
+from baton.journal.messages import DueResult
 from baton.request import ResultMessage
 
 logger = logging.getLogger("baton")
 
 BATCH = 100
 """Results taken from the journal at a time."""
-RETRY_S = 30.0
-"""After how many seconds a result whose publish has an unknown outcome is sent again."""
 
 
 class ResultSender:
@@ -30,12 +28,14 @@ class ResultSender:
         journal: Has the results.
         edge: Carries them.
         look_s: How often to look without a hint, in seconds.
+        retry_s: After how many seconds a result is sent again whose sender died, or never learned what became of it.
     """
 
-    def __init__(self, journal: Journal, edge: Edge, *, look_s: float) -> None:
+    def __init__(self, journal: Journal, edge: Edge, *, look_s: float, retry_s: float) -> None:
         self._journal = journal
         self._edge = edge
         self._look_s = look_s
+        self._retry_s = retry_s
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -59,7 +59,7 @@ class ResultSender:
 
     async def send_due(self) -> int:
         """Send what is due, at most `BATCH` results; return how many were taken."""
-        due = await self._journal.due_results(limit=BATCH, retry_s=RETRY_S)
+        due = await self._journal.due_results(limit=BATCH, retry_s=self._retry_s)
         if due:
             outcomes = await asyncio.gather(*map(self._send, due))
             sent = [one.delivery_id for one, outcome in zip(due, outcomes, strict=True) if outcome == "sent"]
@@ -77,6 +77,6 @@ class ResultSender:
             logger.info("result of %s: there is no queue %r", due.result.run_id, due.reply_to)
             return "undeliverable"
         except BrokerError as error:
-            logger.info("result of %s is sent again in %g s: %s", due.result.run_id, RETRY_S, error)
+            logger.info("result of %s is sent again in %g s: %s", due.result.run_id, self._retry_s, error)
             return "unknown"
         return "sent"

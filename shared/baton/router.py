@@ -4,13 +4,14 @@ In: hop 0 of a run, or a hop of an agent that asked for a new choice. Out: a `Ro
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from pydantic import BaseModel
 
 from baton.envelope import Envelope
 from baton.errors import TurnTimeoutError
 from baton.hop.leases import Held
+from baton.hop.surroundings import Surroundings
 from baton.hop.taking import Taken
 from baton.hop.threads import in_thread
 from baton.journal.records import Claim
@@ -28,7 +29,7 @@ class RouterTaker:
 
     Args:
         classifier: Places what nobody is named for.
-        graph: Gives the registered cards.
+        shared: Has the registered cards.
         sticky_s: Seconds for which a conversation stays with its agent.
         needs: What agents need of the facts, as far as this process knows them.
     """
@@ -38,14 +39,14 @@ class RouterTaker:
     def __init__(
         self,
         classifier: Classifier,
-        graph: Callable[[], Graph],
+        shared: Surroundings,
         *,
         sticky_s: float,
         needs: Mapping[str, type[BaseModel]],
     ) -> None:
         self.needs = needs
         self._classifier = classifier
-        self._graph = graph
+        self._shared = shared
         self._sticky_s = sticky_s
 
     async def take(self, claim: Claim, envelope: Envelope, held: Held) -> Taken:
@@ -54,7 +55,7 @@ class RouterTaker:
         Raises:
             TurnTimeoutError: The classifier did not come to an end.
         """
-        graph, run = self._graph(), claim.run
+        run = claim.run
         is_first = envelope.seq == 0
         active = route.active_now(run.active_agent, run.active_at, now=claim.now, sticky_s=self._sticky_s)
         asked = route.RouteInput(
@@ -62,14 +63,23 @@ class RouterTaker:
             active=active if is_first else None,
             without=None if is_first else envelope.from_agent,
         )
-        found = route.addressed(asked, graph)
-        if found is None:
-            try:
-                async with asyncio.timeout(CLASSIFY_TIMEOUT_S):
-                    found = await in_thread(self.decide, _latest(envelope), asked, graph)
-            except TimeoutError as error:
-                raise TurnTimeoutError(f"the classifier took longer than {CLASSIFY_TIMEOUT_S:g} s") from error
+        graph = self._shared.graph()
+        found = await self._choose(envelope, asked, graph)
+        if found.how == route.FALLBACK:
+            await held.insist(self._shared.refresh)  # whom it is for may have been deployed a moment ago
+            if self._shared.graph() != graph:
+                found = await self._choose(envelope, asked, self._shared.graph())
         return Taken(found)
+
+    async def _choose(self, envelope: Envelope, asked: route.RouteInput, graph: Graph) -> route.Routed:
+        found = route.addressed(asked, graph)
+        if found is not None:
+            return found
+        try:
+            async with asyncio.timeout(CLASSIFY_TIMEOUT_S):
+                return await in_thread(self.decide, _latest(envelope), asked, graph)
+        except TimeoutError as error:
+            raise TurnTimeoutError(f"the classifier took longer than {CLASSIFY_TIMEOUT_S:g} s") from error
 
     def decide(self, text: str, asked: route.RouteInput, graph: Graph) -> route.Routed:
         """Classify `text` and return where it goes."""

@@ -28,7 +28,7 @@ from baton.hop.watchdog import Watchdog
 from baton.hop.worker import Worker
 from baton.ingress import DeadReader, Ingress
 from baton.journal.contract import Journal
-from baton.protocol.guards import Graph
+from baton.protocol.guards import Graph, may_publish
 from baton.results import ResultSender
 from baton.router import RouterTaker, default_classifier
 from baton.team import Part, Team
@@ -157,7 +157,17 @@ class Service:
     async def _make_workers(self, gone: Sequence[str]) -> list[Worker]:
         settings, part = self._settings, self._part
         owner = f"{socket.gethostname()}:{os.getpid()}"
-        shared = Surroundings(self.journal, self._broker, self._leases, settings, lambda: self._graph, owner)
+        is_embedded = isinstance(self._broker, MemoryBroker)
+        shared = Surroundings(
+            self.journal,
+            self._broker,
+            self._leases,
+            settings,
+            lambda: self._graph,
+            owner,
+            wakes=lambda sender, target: is_embedded or may_publish(self._graph, sender, target),
+            refresh=self._refresh,
+        )
         needs = {agent.name: agent.needs for agent in part.agents.values() if agent.needs}
         takers: list[tuple[str, TurnTaker, int]] = []
         for agent in part.agents.values():
@@ -167,14 +177,14 @@ class Service:
         takers += [(name, GoneTaker(name), 1) for name in gone]
         if part.has_router:
             classifier = part.classifier or default_classifier()
-            router = RouterTaker(classifier, lambda: self._graph, sticky_s=settings.sticky_s, needs=needs)
+            router = RouterTaker(classifier, shared, sticky_s=settings.sticky_s, needs=needs)
             takers.insert(0, (ROUTER, router, settings.concurrency))
         if isinstance(self._broker, MemoryBroker):
             for name, _, _ in takers:
                 self._broker.declare(name)
         workers = [Worker(name, taker, shared, slots=slots) for name, taker, slots in takers]
         if self._edge is not None:
-            sender = ResultSender(self.journal, self._edge, look_s=settings.poll_s)
+            sender = ResultSender(self.journal, self._edge, look_s=settings.poll_s, retry_s=settings.lease_s)
             self._broker.listen(lambda hint: sender.wake())
             ingress = Ingress(workers[0], shared, self._edge, on_late_address=sender.wake)
             self._dead_reader = DeadReader(self.journal, self._edge)

@@ -16,13 +16,14 @@ from tests.architecture.source import Module, matches, modules, report
 LAYERS = (
     ("errors", "ids", "failpoints", "codec"),
     ("card", "envelope", "request", "outcome", "config"),
-    ("journal.records", "journal.views"),
+    ("journal.records", "journal.messages", "journal.views"),
     ("protocol.*", "routing.*"),
     ("journal.contract", "broker.contract"),
-    ("journal.*", "broker.*"),
-    ("agent", "team"),
-    ("hop.*", "router"),
-    ("service", "client", "__init__"),
+    ("journal.*", "broker.*", "topology.*"),
+    ("agent", "team", "urls", "health"),
+    ("hop.*", "router", "results"),
+    ("ingress",),
+    ("service", "client", "remote", "__init__"),
     ("cli.*", "testing.*", "bench.*", "__main__"),
 )
 """Lowest first; a module imports from its own layer and those below. The longest pattern decides."""
@@ -37,13 +38,22 @@ MAX_DEPTH = 10
 
 Graph = dict[str, set[str]]
 
-OWNERS = {"sqlite3": "journal.sqlite*", "numpy": "routing.*"}
+OWNERS = {
+    "aio_pika": "broker.rabbitmq.*",
+    "aiormq": "broker.rabbitmq.*",
+    "alembic": "journal.postgres.*",
+    "asyncpg": "journal.postgres.*",
+    "numpy": "routing.*",
+    "psycopg": "journal.postgres.*",
+    "sqlalchemy": "journal.postgres.*",
+    "sqlite3": "journal.sqlite*",
+}
 """Libraries that one part alone may import, so that the rest does without."""
 
 FORBIDDEN_NAMES = {"utils", "common", "base", "manager", "helpers"}
 """They say nothing about what is inside, so everything ends up there."""
 
-HEAVY = ("numpy", "aio_pika", "asyncpg", "onnxruntime", "opentelemetry.sdk")
+HEAVY = ("numpy", "aio_pika", "aiohttp", "asyncpg", "onnxruntime", "opentelemetry.sdk", "psycopg", "sqlalchemy")
 """What `import baton` may not load: commands, tests and light services start without it."""
 
 AIM_MS = 250

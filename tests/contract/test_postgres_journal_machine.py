@@ -1,7 +1,5 @@
 """The PostgreSQL journal under whatever two workers and bad luck can do to it."""
 
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import settings
 
@@ -21,10 +19,9 @@ URL = ""
 
 
 @pytest.fixture(autouse=True)
-def database(postgres_url: str) -> Iterator[None]:
+def database(postgres_url: str) -> None:
     global URL
     URL = postgres_url
-    yield
 
 
 class TestPostgresJournalMachine(PostgresJournalMachine.TestCase):  # type: ignore[name-defined, misc]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from baton.broker.rabbitmq import names
-from baton.journal.records import Quarantined
+from baton.journal.messages import Quarantined
 from baton.journal.sqlite.journal import SqliteJournal
 from tests.support.cli import Cli, stop
 from tests.support.rabbitmq import admin, declare

@@ -210,8 +210,8 @@ def test_doctor_tells_what_it_found(cli: Cli) -> None:
     ("name", "value", "told"),
     [
         ("BATON_LEASE_S", "soon", "BATON_LEASE_S is 'soon'"),
-        ("BATON_BROKER_URL", "amqp://me:secret@host/", "amqp://me:***@host/: this build has memory:// only"),
-        ("BATON_JOURNAL_URL", "postgresql://host/db", "this build has the sqlite:/// journal only"),
+        ("BATON_BROKER_URL", "amqp://me:secret@127.0.0.1:1/", "not connected to amqp://127.0.0.1:1"),
+        ("BATON_JOURNAL_URL", "postgresql://me:secret@127.0.0.1:1/db", "127.0.0.1"),
     ],
 )
 def test_doctor_finds_what_cannot_work(cli: Cli, name: str, value: str, told: str) -> None:

@@ -75,7 +75,7 @@ def test_a_bare_module_means_its_only_team(cli: Cli) -> None:
         ("nowhere.py", "no file 'nowhere.py'"),
         ("cli_team:absent", "cli_team has no 'absent'; it has team, front, back"),
         ("cli_team.py:take", "is function; allowed are a Team and an Agent"),
-        ("cli_team.py:front", "cli_team.py:front is a part of a team"),
+        ("cli_team.py:front", "front is a part of a team"),
         ("router", "router is a part of a team"),
         (":team", "names no module"),
         ("two.py", "two.py has 2 teams (one, two); say which one to take, as two.py:one"),

@@ -81,7 +81,7 @@ async def stopped_once(asked: asyncio.Event, journal: SqliteJournal, *, sends: b
         if not sends:
             await client.send(**request)
         team = Team("one", agents=[scripted_agent("front", Answer("done"))])
-        service = Service(team, journal, MemoryBroker(), Settings())
+        service = Service(team.whole(), journal, MemoryBroker(), Settings())
         await service.start()
         if sends:
             await service.client.send(**request)
@@ -127,7 +127,7 @@ async def test_a_stop_before_the_reply_to_a_poll_hands_its_hops_back(
 async def test_a_stop_that_meets_a_wake_up_still_stops(turns: int, tmp_path: Path) -> None:
     """The poller is told to end in the same moment in which it is told of work."""
     team = Team("one", agents=[scripted_agent("front", Answer("done"))])
-    service = Service(team, SqliteJournal(tmp_path / "journal.db"), MemoryBroker(), Settings(poll_s=60))
+    service = Service(team.whole(), SqliteJournal(tmp_path / "journal.db"), MemoryBroker(), Settings(poll_s=60))
     await service.start()
     assert (await (await service.client.send("hello", to="front")).result()).status == "completed"
     loop = asyncio.get_running_loop()

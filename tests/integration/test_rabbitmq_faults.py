@@ -8,11 +8,11 @@ from aio_pika.abc import AbstractIncomingMessage
 from yarl import URL
 
 from baton.broker.contract import Hint, Outgoing
-from baton.broker.rabbitmq import connection, frames, names
+from baton.broker.rabbitmq import frames, names
 from baton.broker.rabbitmq.broker import RabbitBroker
 from baton.errors import BrokerUnavailableError, ConfigError, UnroutableError
 from tests.contract.broker_contract import RUN_ID, Inbox, message
-from tests.support.rabbitmq import admin, declare
+from tests.support.rabbitmq import admin, declare, published
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 from tests.support.waiting import until
 
@@ -33,19 +33,6 @@ async def broker(amqp_url: str, proxy: TcpProxy) -> AsyncIterator[RabbitBroker]:
     broker = RabbitBroker(str(URL(amqp_url).with_port(proxy.port)), heartbeat_s=1.0, connect_timeout_s=1.0)
     yield broker
     await broker.close()
-
-
-async def published(broker: RabbitBroker, agent: str, body: bytes, seq: int) -> None:
-    """Publish until the broker has it, as the journal's poll would."""
-
-    async def is_out() -> bool:
-        try:
-            await broker.publish(Outgoing(agent, body, RUN_ID, seq))
-        except BrokerUnavailableError:
-            return False
-        return True
-
-    await until(is_out, timeout_s=20)
 
 
 def heals(broker: RabbitBroker) -> Callable[[], bool]:
@@ -94,7 +81,7 @@ async def test_consumers_and_messages_survive_connections_that_are_cut(broker: R
         proxy.cut()
         await asyncio.gather(*sent)
     await until(lambda: {int(body) for body in inbox.bodies} == set(range(200)), timeout_s=20)
-    assert proxy.open_count == 2
+    await until(lambda: proxy.open_count == 2, what="two connections and no more")
 
 
 async def test_what_was_delivered_before_a_loss_can_be_acked_and_comes_again(
@@ -254,10 +241,7 @@ async def test_hints_come_back_after_a_loss(broker: RabbitBroker, proxy: TcpProx
     await sender.close()
 
 
-async def test_closing_while_the_broker_takes_no_bytes_ends_soon(
-    amqp_url: str, proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connection, "CLOSE_TIMEOUT_S", 0.5)
+async def test_closing_while_the_broker_takes_no_bytes_ends_soon(amqp_url: str, proxy: TcpProxy) -> None:
     broker = RabbitBroker(str(URL(amqp_url).with_port(proxy.port)), heartbeat_s=60.0)
     await broker.start()
     await broker.publish(message(seq=1))

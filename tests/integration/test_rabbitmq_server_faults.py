@@ -10,8 +10,7 @@ from baton.broker.contract import Outgoing
 from baton.broker.rabbitmq.broker import RabbitBroker
 from baton.errors import BrokerUnavailableError
 from tests.contract.broker_contract import RUN_ID, Inbox, message
-from tests.integration.test_rabbitmq_faults import published
-from tests.support.rabbitmq import declare
+from tests.support.rabbitmq import declare, published
 from tests.support.servers.handles import RabbitServer
 from tests.support.waiting import until
 

@@ -165,7 +165,7 @@ async def test_each_test_has_a_vhost_of_its_own(amqp_server: RabbitServer) -> No
             async with await aio_pika.connect(url) as connection, connection.channel() as channel:
                 made = await channel.declare_queue("work", durable=True, arguments={"x-queue-type": "quorum"})
                 assert made.declaration_result.message_count == 0
-                await channel.default_exchange.publish(aio_pika.Message(b""), "work")
+                await channel.default_exchange.publish(aio_pika.Message(b"x"), "work")
     with pytest.raises(ready.ApiError, match="404"):
         amqp_server.api("GET", "vhosts" + urlsplit(one).path)
 
@@ -207,7 +207,7 @@ async def test_an_own_rabbitmq_keeps_its_messages_over_a_crash_until_it_is_wiped
 ) -> None:
     async with await aio_pika.connect(own_amqp_url) as connection, connection.channel() as channel:
         await channel.declare_queue("work", durable=True, arguments={"x-queue-type": "quorum"})
-        message = aio_pika.Message(b"", delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+        message = aio_pika.Message(b"x", delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
         await channel.default_exchange.publish(message, "work")
     own_amqp_server.restart(is_crash=True)
     async with await aio_pika.connect(own_amqp_url) as connection, connection.channel() as channel:

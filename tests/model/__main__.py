@@ -9,7 +9,7 @@ from tests.model.report import lines
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.model", description="Explore the hop protocol.")
     parser.add_argument("name", nargs="?", default="", help="only what has this in its name")
-    parser.add_argument("--full", action="store_true", help="the long budgets of faults (minutes, gigabytes)")
+    parser.add_argument("--full", action="store_true", help="the long budgets of faults (5 minutes, half a gigabyte)")
     given = parser.parse_args()
     is_right = True
     for line in lines(is_full=given.full, wanted=given.name):

@@ -13,13 +13,13 @@ from baton.envelope import Envelope, restore
 from baton.errors import PermanentError
 from baton.hop.steps import Steps, Suspended
 from baton.journal.contract import Journal
+from baton.journal.messages import DueResult
 from baton.journal.records import (
     Accept,
     Accepted,
     Cancel,
     Claim,
     ClaimCommand,
-    DueResult,
     Finish,
     Finished,
     PollCommand,

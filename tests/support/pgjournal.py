@@ -1,5 +1,6 @@
 """The PostgreSQL journal under the contract tests, and schemas for them."""
 
+import asyncio
 import secrets
 from importlib import resources
 from typing import Any
@@ -72,6 +73,7 @@ class PostgresHarness:
         self._others: list[PostgresJournal] = []
         self._tables: dict[str, str] = {}
         self._aside: asyncpg.Connection | None = None
+        self._aside_is_busy = asyncio.Lock()
 
     @property
     def commit_count(self) -> int:
@@ -151,15 +153,19 @@ class PostgresHarness:
 
     async def rows(self) -> Rows:
         """See `Harness.rows`."""
-        return {
-            name: await self.aside(f"SELECT * FROM {name} ORDER BY {key}")
-            for name, key in self._tables.items()
-        }
+        return {name: await self.aside(f"SELECT * FROM {name} ORDER BY {key}") for name, key in self._tables.items()}
+
+    async def reconnect(self) -> None:
+        """Connect the test's own connection again."""
+        assert self._aside is not None, "the harness is not started"
+        self._aside.terminate()
+        self._aside = await asyncpg.connect(self.url)
 
     async def aside(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         """Run a statement on a connection of the test's own."""
         assert self._aside is not None, "the harness is not started"
-        return [dict(row) for row in await self._aside.fetch(sql, *values)]
+        async with self._aside_is_busy:
+            return [dict(row) for row in await self._aside.fetch(sql, *values)]
 
     def _after_commit(self) -> None:
         if self.loses_next_reply:

@@ -6,8 +6,11 @@ from contextlib import asynccontextmanager
 import aio_pika
 from aio_pika.abc import AbstractChannel
 
+from baton.broker.contract import Outgoing
 from baton.broker.rabbitmq import names
 from baton.broker.rabbitmq.broker import RabbitBroker
+from baton.errors import BrokerUnavailableError
+from tests.support.waiting import until
 
 QUORUM = {"x-queue-type": "quorum"}
 
@@ -30,6 +33,19 @@ async def declare(url: str, *agents: str) -> None:
         for agent in agents:
             made = await channel.declare_queue(names.agent_queue(agent), durable=True, arguments=QUORUM)
             await made.bind(names.WORK, agent)
+
+
+async def published(broker: RabbitBroker, agent: str, body: bytes, seq: int) -> None:
+    """Publish until the broker has it, as the journal's poll would."""
+
+    async def is_out() -> bool:
+        try:
+            await broker.publish(Outgoing(agent, body, "0" * 32, seq))
+        except BrokerUnavailableError:
+            return False
+        return True
+
+    await until(is_out, timeout_s=20)
 
 
 class RabbitHarness:

@@ -1,51 +1,22 @@
-"""`baton journal prune`, `config` and `doctor`: keeping an installation in order.
+"""`baton config` and `doctor`: whether an installation is in order.
 
-In: the environment and the journal. Out: settings, checks, and fewer old runs.
+In: the environment, the journal and the broker. Out: settings and checks.
 """
 
 import os
-from typing import Annotated
 
 import typer
 
-from baton.cli import doctor, exits, opening, values
+from baton.cli import doctor, exits
 from baton.cli.options import JSON
-from baton.cli.printing import counted, say, say_json, seconds, table
-from baton.cli.progress import progress
+from baton.cli.printing import say_json, table
 from baton.config import PREFIX, Settings
-
-_OLDER = Annotated[
-    float,
-    typer.Option(
-        "--older-than", parser=values.duration_s, metavar="DURATION", help="Runs that ended so long ago: 30d, 12h."
-    ),
-]
 
 
 def register(app: typer.Typer) -> None:
-    """Add `journal prune`, `config` and `doctor` to the commands."""
-    journal_app = typer.Typer(help="Keep the journal in order.", no_args_is_help=True, rich_markup_mode=None)
-    app.add_typer(journal_app, name="journal")
-    exits.add(journal_app, "prune", prune)
+    """Add `config` and `doctor` to the commands."""
     exits.add(app, "config", config)
     exits.add(app, "doctor", examine)
-
-
-async def prune(
-    older_than_s: _OLDER,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
-    json: JSON = False,
-) -> int:
-    """Delete runs that ended long ago; their idempotency keys stay. May run beside the serving process."""
-    async with opening.opened() as at:
-        with progress("pruning"):
-            gone = await at.journal.prune(older_than_s=older_than_s, is_dry=dry_run)
-    if json:
-        say_json({"runs": gone, "older_than_s": older_than_s, "dry_run": dry_run})
-    else:
-        verb = "would be deleted" if dry_run else "deleted"
-        say(f"{counted(gone, 'run')} {verb}: ended more than {seconds(older_than_s)} ago")
-    return exits.DONE
 
 
 async def config(json: JSON = False) -> int:

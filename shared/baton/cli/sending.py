@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from baton.cli import account, exits, jsonl, opening, printing, run_page, values
+from baton.cli import sending_remote as remote
 from baton.cli.opening import Opened
 from baton.cli.options import FACTS, JSON, RUN, TIMEOUT, TIMEOUT_S, TO, WAIT
 from baton.cli.printing import say, say_json, tell
@@ -55,15 +56,20 @@ async def send(
     """Send a request, or a file of requests, and wait for the results.
 
     Of a file, the options say what lines that do not say it themselves get. Lines that are no request
-    are named, the others are sent, and the exit code is 2 in the end.
+    are named, the others are sent, and the exit code is 2 in the end. With BATON_BROKER_URL=amqp://… no
+    journal is needed; what is sent without waiting is told by its key, under which it can be sent again.
     """
     defaults = Defaults(values.facts_of(facts or ()), to, conversation, deadline_s)
     _check_usage(text, file, key)
+    if remote.is_wanted():
+        limit_s = timeout_s if wait else None
+        if file is not None:
+            return await remote.send_file(file, defaults, timeout_s=limit_s, as_json=json)
+        return await remote.send(_given(text), defaults, key=key, timeout_s=limit_s, as_json=json)
     async with opening.opened(makes=not wait, needs_server=wait) as at:
         if file is not None:
             return await send_file(at, file, defaults, timeout_s=timeout_s if wait else None, as_json=json)
-        given = jsonl.read_text("-") if text == "-" else text or ""
-        sent = await at.client.send(given, idempotency_key=key, **defaults.fields())
+        sent = await at.client.send(_given(text), idempotency_key=key, **defaults.fields())
         if not sent.is_new:
             tell(f"the key {key!r} is known: this is run {sent.run_id}, nothing was sent again")
         if not wait:
@@ -91,7 +97,9 @@ async def reply(
     --handoff or --reject; a review --approve, --reject, or TEXT as the step's result.
     """
     _check_reply(text, approve=approve, reject=reject, handoff=handoff)
-    given = jsonl.read_text("-") if text == "-" else text
+    given = None if text is None else _given(text)
+    if given is not None and by is None and not reason and remote.takes(run):
+        return await remote.reply(run, given, timeout_s=timeout_s if wait else None, as_json=json)
     decision: Literal["approve", "reject"] | None = "approve" if approve else "reject" if reject else None
     async with opening.opened() as at:
         run_id = (await at.journal.run(run)).run_id
@@ -103,16 +111,23 @@ async def reply(
 
 async def cancel(run: RUN, reason: REASON = "", by: BY = None, json: JSON = False) -> int:
     """End a run; one that an agent works on ends at the agent's next write."""
+    if by is None and remote.takes(run):
+        return _cancelled(run, await remote.cancel(run, reason=reason) or "running", as_json=json)
     async with opening.opened() as at:
         run_id = (await at.journal.run(run)).run_id
         replied = await at.client.cancel(run_id, by=by or login(), reason=reason)
-        _check_cancelled(run_id, replied.status)
-        if json:
-            say_json({"run_id": run_id, "status": replied.status})
-        elif replied.status == "cancelled":
-            say(f"run {run_id} is cancelled")
-        else:
-            say(f"run {run_id} ends at its agent's next write")
+        return _cancelled(run_id, replied.status, as_json=json)
+
+
+def _cancelled(run_id: str, status: str, *, as_json: bool) -> int:
+    """Tell how a run stands after a cancel."""
+    _check_cancelled(run_id, status)
+    if as_json:
+        say_json({"run_id": run_id, "status": status})
+    elif status == "cancelled":
+        say(f"run {run_id} is cancelled")
+    else:
+        say(f"run {run_id} ends at its agent's next write")
     return exits.DONE
 
 
@@ -156,6 +171,11 @@ async def _outcome(at: Opened, run_id: str, *, timeout_s: float, as_json: bool) 
         }
     )
     return exits.code_for(result)
+
+
+def _given(text: str | None) -> str:
+    """Return a text as it was given, or from standard input."""
+    return jsonl.read_text("-") if text == "-" else text or ""
 
 
 def _check_usage(text: str | None, file: str | None, key: str | None) -> None:

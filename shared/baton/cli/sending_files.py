@@ -4,10 +4,10 @@ In: a file of JSON lines. Out: one line for each request, and the bad lines on s
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from baton import ids
 from baton.cli import exits, flow, jsonl
@@ -17,6 +17,9 @@ from baton.cli.printing import counted, one_line, say, say_json, tell
 from baton.cli.progress import progress
 from baton.errors import RequestError, ResultTimeoutError
 from baton.request import Request, Result
+
+if TYPE_CHECKING:
+    from baton.remote import RequestFields
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,15 @@ class Defaults:
         given = {"to": self.to, "conversation_id": self.conversation_id, "deadline_s": self.deadline_s}
         return {"facts": dict(self.facts), **given}
 
+    def request(self) -> "RequestFields":
+        """Return what `RemoteClient.send` takes."""
+        return {
+            "facts": self.facts,
+            "to": self.to,
+            "conversation_id": self.conversation_id,
+            "deadline_s": self.deadline_s,
+        }
+
     def under(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields of a line with these under them."""
         facts = fields.get("facts", {})
@@ -46,6 +58,7 @@ class Sent:
 
     number: int
     run_id: str | None
+    """Or, of one that was only published, the key that it was published under."""
     result: Result | None
     error: RequestError | ResultTimeoutError | None = None
 
@@ -61,9 +74,8 @@ async def send_file(at: Opened, path: str, defaults: Defaults, *, timeout_s: flo
         as_json: True: results as JSON.
     """
     batch = ids.new_id()
-    lines, bad_count = _checked(path, defaults)
 
-    async def send(line: Line) -> Sent:
+    async def send_line(line: Line) -> Sent:
         run_id = None
         try:
             run = await at.client.send(batch=batch, **line.fields)
@@ -73,8 +85,29 @@ async def send_file(at: Opened, path: str, defaults: Defaults, *, timeout_s: flo
             return Sent(line.number, run_id, None, error)
         return Sent(line.number, run_id, result)
 
+    return await send_lines(path, defaults, send_line, as_json=as_json, batch=batch)
+
+
+async def send_lines(
+    path: str,
+    defaults: Defaults,
+    send_line: Callable[[Line], Awaitable[Sent]],
+    *,
+    as_json: bool,
+    batch: str | None = None,
+) -> int:
+    """Send each line of a file that is a request; return the exit code.
+
+    Args:
+        path: The file, or `-`.
+        defaults: What lines get that do not say it themselves.
+        send_line: Sends one.
+        as_json: True: results as JSON.
+        batch: What the runs are grouped under, if they are.
+    """
+    lines, bad_count = _checked(path, defaults)
     done: Counter[str] = Counter()
-    sending = flow.in_order(lines, send, lane=lambda line: line.fields.get("conversation_id"))
+    sending = flow.in_order(lines, send_line, lane=lambda line: line.fields.get("conversation_id"))
     with progress("sending", len(lines), prints_lines=True) as advance:
         async with aclosing(sending):
             async for sent in sending:
@@ -82,7 +115,8 @@ async def send_file(at: Opened, path: str, defaults: Defaults, *, timeout_s: flo
                 advance()
     bad_count += done["rejected"]
     stood = ", ".join(f"{count:,} {status}" for status, count in sorted(done.items()))
-    tell(f"{counted(len(lines), 'request')}: {stood or 'none'}; {counted(bad_count, 'bad line')}; batch {batch}")
+    named = f"; batch {batch}" if batch else ""
+    tell(f"{counted(len(lines), 'request')}: {stood or 'none'}; {counted(bad_count, 'bad line')}{named}")
     return _code(done, bad_count)
 
 
@@ -106,6 +140,12 @@ def _checked(path: str, defaults: Defaults) -> tuple[list[Line], int]:
 
 def _show(sent: Sent, *, as_json: bool) -> str:
     """Print what became of a line; return it in a word."""
+    if sent.result is None and sent.error is None:
+        if as_json:
+            say_json({"line": sent.number, "key": sent.run_id})
+        else:
+            say(f"{sent.number:>5}  {sent.run_id}")
+        return "published"
     if sent.result is None:
         status = "timed out" if isinstance(sent.error, ResultTimeoutError) else "rejected"
         tell(one_line(f"line {sent.number}: {sent.error}"))

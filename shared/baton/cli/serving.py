@@ -49,6 +49,9 @@ async def run(
     BATON_JOURNAL_URL=postgresql://… between them. Ends on SIGTERM or Ctrl-C, once running hops are done; a
     second signal leaves at once, and whoever serves next goes on where this one stopped. One process
     serves an embedded journal.
+
+    Raises:
+        ConfigError: The targets do not go together, or not with these settings.
     """
     settings = opening.settings_to_serve()
     part = the_part(targets)

@@ -3,7 +3,7 @@
 In: put together once, by `service`. Out: read by every `hop.worker`.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from baton.broker.contract import Broker
@@ -27,5 +27,9 @@ class Surroundings:
     settings: Settings
     graph: Callable[[], guards.Graph]
     owner: str
+    wakes: Callable[[str, str], bool]
+    """Whether the first may publish to the second."""
+    refresh: Callable[[], Awaitable[None]]
+    """Reads the registered cards again: the graph may be seconds old."""
     made: dict[str, Envelope] = field(default_factory=dict)
     """Envelopes that this process published lately, by digest: their receiver here need not decode them."""

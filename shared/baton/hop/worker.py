@@ -5,7 +5,6 @@ the envelopes that follow from them. The decisions are in `protocol`.
 """
 
 import asyncio
-import contextlib
 import logging
 import random
 from itertools import chain, repeat
@@ -22,14 +21,16 @@ from baton.errors import (
     NotFoundError,
 )
 from baton.hop.leases import Held, hand_back
+from baton.hop.poller import Poller
 from baton.hop.publishing import publish
 from baton.hop.slots import Begin, Slots
 from baton.hop.steps import LeaseLost, Suspended, first_of
 from baton.hop.surroundings import MADE_LIMIT, Surroundings
 from baton.hop.taking import TurnTaker
-from baton.journal.records import Claim, ClaimCommand, PollCommand, Quarantined
+from baton.journal.messages import Quarantined
+from baton.journal.records import Claim, ClaimCommand
 from baton.outcome import Handoff
-from baton.protocol import guards, poll, retry, settle
+from baton.protocol import guards, retry, settle
 from baton.protocol.moving import HopContext
 from baton.protocol.route import Routed
 from baton.protocol.settle import Settled
@@ -58,11 +59,7 @@ class Worker:
         self._busy: set[tuple[str, int]] = set()
         self._consumer: Consumer | None = None
         self._chores: list[asyncio.Task[None]] = []
-        self._wake = asyncio.Event()
-        self._takes_all = True
-        self._is_starved = False
-        # True from the poll that found this replica idle until the next delivery: it polls at every free slot.
-        self._latest_pending_since: float | None = None
+        self._poller = Poller(name, shared, self._slots, self._busy, max_attempts=taker.max_attempts)
 
     @property
     def max_attempts(self) -> int:
@@ -79,12 +76,11 @@ class Worker:
         await self._consume()
         if self._consumer is None:
             self._chores.append(asyncio.create_task(self._consume_later()))
-        self._chores.append(asyncio.create_task(self._poll_for_ever()))
+        self._chores.append(asyncio.create_task(self._poller.run(self._begin_polled)))
 
     def wake(self) -> None:
         """Look into the journal now: another process wrote."""
-        self._takes_all = True
-        self._wake.set()
+        self._poller.wake(takes_all=True)
 
     async def stop(self, grace_s: float) -> None:
         """Take no more hops, let running ones finish for `grace_s` seconds, hand back the rest."""
@@ -98,7 +94,7 @@ class Worker:
 
     def offer(self, begin: Begin) -> None:
         """Begin what was delivered as soon as a slot is free; not at all once this worker stops."""
-        self._is_starved = False
+        self._poller.delivered()
         self._slots.offer(begin)
 
     async def work_on(self, claim: Claim, delivery: Delivery | None) -> None:
@@ -157,6 +153,7 @@ class Worker:
                 self._shared.settings.lease_s,
                 self._taker.max_attempts,
                 wire.sealed_digest(delivery.body),
+                takes_suspect=False,
             )
             try:
                 claim = await self._shared.journal.claim(command)
@@ -166,8 +163,7 @@ class Worker:
             if claim is None:
                 await self._check_known(name, delivery)
             else:
-                seen = (self._latest_pending_since or 0.0, claim.pending_since)
-                self._latest_pending_since = max(seen)
+                self._poller.passed(claim.pending_since)
                 await self._work(claim, delivery)
         finally:
             self._busy.discard((name.run_id, name.seq))
@@ -182,6 +178,10 @@ class Worker:
     async def _quarantine(self, delivery: Delivery, reason: str) -> None:
         await self._shared.journal.quarantine(Quarantined(self.name, delivery.body, reason, dict(delivery.headers)))
 
+    def _begin_polled(self, claim: Claim) -> None:
+        self._busy.add((claim.lease.run_id, claim.lease.seq))
+        self._slots.spawn(self._work_polled(claim))
+
     async def _work_polled(self, claim: Claim) -> None:
         try:
             await self._work(claim, None)
@@ -189,7 +189,7 @@ class Worker:
             self._busy.discard((claim.lease.run_id, claim.lease.seq))
             if claim.is_suspect:
                 self._shared.leases.clear_suspect()
-                self._wake.set()
+                self._poller.wake()
 
     async def _work(self, claim: Claim, delivery: Delivery | None) -> None:
         """Take the turn of a claimed hop and finish it."""
@@ -227,9 +227,11 @@ class Worker:
     async def _settled(self, claim: Claim, envelope: Envelope, held: Held) -> Settled:
         """Take the turn, and return what becomes of what it returned or raised."""
         try:
-            if stopped := self._stray(envelope):
+            if stopped := await self._stray(envelope, held):
                 return settle.to_fallback(await self._context(claim, envelope), stopped)
             taken = await self._taker.take(claim, envelope, held)
+            if isinstance(taken.outcome, Handoff):
+                await self._refused(self.name, settle.target_of(taken.outcome), held)
             needs_log = isinstance(taken.outcome, Handoff | Routed)
             context = await self._context(claim, envelope, needs_log=needs_log, has_new_steps=taken.has_new_steps)
             return settle.settle(context, taken.outcome)
@@ -254,13 +256,20 @@ class Worker:
         delay_s = retry.backoff_s(claim.attempt, base_s=self._shared.settings.retry_base_s, chance=random.random())
         return settle.settle_error(await self._context(claim, envelope), error, delay_s)
 
-    def _stray(self, envelope: Envelope) -> guards.Stopped | None:
+    async def _stray(self, envelope: Envelope, held: Held) -> guards.Stopped | None:
         """Refuse, at the receiver too, what the sender may not hand off."""
         graph, sender = self._shared.graph(), envelope.from_agent
         is_free = sender in (None, guards.ROUTER, guards.HUMAN) or self.name == graph.fallback
         if envelope.kind != "handoff" or is_free or sender not in graph.cards:
             return None
-        return guards.refused(graph, str(sender), self.name)
+        return await self._refused(str(sender), self.name, held)
+
+    async def _refused(self, sender: str, target: str, held: Held) -> guards.Stopped | None:
+        """Tell whether a handoff is refused, and before it is, learn of agents and edges deployed a moment ago."""
+        if guards.refused(self._shared.graph(), sender, target) is None:
+            return None
+        await held.insist(self._shared.refresh)
+        return guards.refused(self._shared.graph(), sender, target)
 
     async def _context(
         self, claim: Claim, envelope: Envelope, *, needs_log: bool = True, has_new_steps: bool = False
@@ -293,6 +302,8 @@ class Worker:
             is_next = settled.body is not None and pending.run_id == held.lease.run_id
             if is_next:
                 self._remember(settled)
+            elif not self._shared.wakes(self.name, pending.agent):
+                continue  # the broker would refuse it; the poll finds it
             await publish(self._shared.broker, pending, settled.body if is_next else None)
         failpoints.hit("hop.published")
         for run_id in finished.ended:
@@ -304,54 +315,3 @@ class Worker:
             made[following.digest] = settled.envelope
             if len(made) > MADE_LIMIT:
                 del made[next(iter(made))]
-
-    async def _poll_for_ever(self) -> None:
-        while True:
-            try:
-                found = await self._poll()
-            except JournalError as error:
-                logger.warning("poll of %s failed: %s", self.name, error)
-                found = 0
-            except Exception:  # whatever it was, the retries of all other hops depend on the next poll
-                logger.exception("poll of %s failed", self.name)
-                found = 0
-            if found:
-                await self._slots.freed()
-                continue
-            self._wake.clear()
-            if self._takes_all:
-                continue
-            pause_s = self._shared.settings.poll_s * random.uniform(0.8, 1.2)
-            # Not wait_for: until Python 3.12 it drops a cancellation that meets the wake-up.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await self._wake.wait()
-
-    async def _poll(self) -> int:
-        """Claim what the broker will not deliver and work on it; return how many hops that was."""
-        takes_all, self._takes_all = self._takes_all, False
-        quiet_s = poll.IDLE_S if self._is_starved else self._slots.quiet_s()
-        missed = poll.missed(quiet_s, self._latest_pending_since)
-        self._is_starved = missed.overdue_s is not None
-        limit = max(1, self._slots.free)
-        command = PollCommand(
-            self.name,
-            ids.new_id(),
-            self._shared.owner,
-            self._shared.settings.lease_s,
-            self._taker.max_attempts,
-            limit,
-            missed.before,
-            0.0 if takes_all else missed.overdue_s,
-            frozenset(self._busy),
-        )
-        try:
-            claims = await self._shared.leases.poll(command)
-        except JournalError:
-            self._takes_all = self._takes_all or takes_all
-            raise
-        for claim in claims:
-            self._busy.add((claim.lease.run_id, claim.lease.seq))
-            self._slots.spawn(self._work_polled(claim))
-        self._takes_all = self._takes_all or (takes_all and len(claims) == limit)
-        return len(claims)

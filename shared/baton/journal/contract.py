@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Protocol
 
 from baton.card import Card
 from baton.envelope import Message
+from baton.journal.messages import DueResult, Quarantined
 from baton.journal.records import (
     Accept,
     Accepted,
     Cancel,
     Claim,
     ClaimCommand,
-    DueResult,
     Finish,
     Finished,
     Lease,
     NewEvent,
     PollCommand,
-    Quarantined,
     Renewed,
     Replied,
     Reply,
@@ -235,8 +234,14 @@ class Journal(Protocol):
         """Return the registered agents with what waits for them."""
         ...
 
-    async def prune(self, *, older_than_s: float, is_dry: bool) -> int:
-        """Delete runs that ended so long ago, their keys kept; return how many (would) go."""
+    async def prune(self, *, older_than_s: float, is_dry: bool, limit: int | None = None) -> int:
+        """Delete runs that ended so long ago, their keys kept; return how many (would) go.
+
+        Args:
+            older_than_s: Seconds since their end, >= 0.
+            is_dry: True: only count.
+            limit: Most runs to delete, >= 1; None: all of them.
+        """
         ...
 
     async def changed(self) -> bool:

@@ -1,7 +1,7 @@
 """Rows and commands of the journal: what the hop loop asks for and what it gets back.
 
-In: nothing; plain data. Out: used by `protocol`, which decides, and by every journal, which obeys.
-Times named `_at` are Unix seconds by the journal's clock; durations named `_s` are seconds.
+Plain data: `protocol` decides with it, every journal obeys.
+In: nothing. Out: times named `_at`, Unix seconds by the journal's clock; durations named `_s`, seconds.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from baton import ids
 from baton.envelope import Kind, Message
-from baton.request import Failure, Request, Result, RunStatus
+from baton.request import Failure, Request, RunStatus
 
 HopStatus = Literal["blocked", "pending", "running", "waiting", "done", "failed"]
 WaitKind = Literal["user", "approval", "human", "review"]
@@ -176,6 +176,8 @@ class ClaimCommand:
     max_attempts: int
     digest: str | None = None
     """Digest of the body in hand; equal to the row's: the body is used as it is."""
+    takes_suspect: bool = True
+    """False: leave a hop that may be what killed its workers to the poll, which takes one at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,8 +292,7 @@ class Accepted:
     is_new: bool
     """False: its key was known; nothing was done again."""
     publish: tuple[PendingHop, ...] = ()
-    claim: Claim | None = None
-    """Hop 0, where it was to be claimed and its run has its conversation."""
+    claim: Claim | None = None  # hop 0, where it was to be claimed
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,13 +315,12 @@ class Reply(Origin):
 
 @dataclass(frozen=True, slots=True)
 class Cancel(Origin):
-    """A wish to end a run."""
+    """A wish to end a run; `tenant`: whose it has to be, None: anybody's."""
 
     run_id: str
     by: str
     reason: str = ""
     tenant: str | None = None
-    """Whose run it has to be; None: anybody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,34 +332,6 @@ class Replied:
     publish: tuple[PendingHop, ...] = ()
     ended: tuple[str, ...] = ()
     is_new: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class DueResult:
-    """A result or a question that is on its way to a requester."""
-
-    delivery_id: str
-    reply_to: str
-    correlation_id: str | None
-    message_id: str
-    """The same each time this result is published."""
-    result: Result
-    """With its question, where the run waits."""
-    traceparent: str | None = None
-    tracestate: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """A message that nothing could be made of, or that the broker gave up on."""
-
-    source: str
-    """The queue."""
-    body: bytes
-    reason: str
-    """What is wrong with it, for a person."""
-    headers: dict[str, Any] = field(default_factory=dict)
-    """JSON: its headers, and `message_id`, `reply_to`, `correlation_id`, `user_id` where it had them."""
 
 
 @dataclass(frozen=True, slots=True)

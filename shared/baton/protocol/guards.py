@@ -45,6 +45,16 @@ class Graph:
         return target == HUMAN or target in self.cards
 
 
+def may_publish(graph: Graph, sender: str, target: str) -> bool:
+    """Return True where the broker lets `sender` publish to `target`: as far as it may hand off, and to the router.
+
+    A hop that it makes pending for another, since it ended the run that had their conversation, is
+    left to that agent's poll.
+    """
+    card = graph.cards.get(sender)
+    return sender == ROUTER or target in (ROUTER, graph.fallback) or (card is not None and target in card.targets)
+
+
 def refused(graph: Graph, sender: str, target: str) -> Stopped | None:
     """Stop a handoff to the sender itself, to a stranger, or along an edge nobody declared.
 

@@ -17,6 +17,7 @@ STICKY = "sticky"
 ADDRESSED = "addressed"
 CLASSIFIED = "classified"
 SHIFTED = "shifted"
+FALLBACK = "fallback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def choose(ask: RouteInput, graph: Graph, decision: RouteDecision, shift: Shift 
 
 def _fallback(graph: Graph, reason: str, decision: RouteDecision | None = None) -> Routed:
     target = graph.fallback if graph.is_reachable(graph.fallback) else None
-    return Routed(target, "fallback", reason, decision=decision)
+    return Routed(target, FALLBACK, reason, decision=decision)
 
 
 def _sure(decision: RouteDecision) -> str:

@@ -201,9 +201,14 @@ def _ask(context: HopContext, ask: Ask) -> Settled:
     )
 
 
+def target_of(handoff: Handoff) -> str:
+    """Return the name of whom a handoff is for."""
+    return handoff.to if isinstance(handoff.to, str) else getattr(handoff.to, "name", repr(handoff.to))
+
+
 def _handoff(context: HopContext, handoff: Handoff) -> Settled:
     envelope = context.envelope
-    target = handoff.to if isinstance(handoff.to, str) else getattr(handoff.to, "name", repr(handoff.to))
+    target = target_of(handoff)
     facts = codec.merge_facts(context.facts, dict(handoff.facts or {}))
     guard = guards.advance(envelope.guard, handoff.facts, is_new=context.has_new_steps)
     stopped = (

@@ -8,7 +8,8 @@ import pytest
 from baton import ids
 from baton.errors import NotFoundError, RequestError, TransientError
 from baton.hop.steps import Suspended
-from baton.journal.records import Claim, Quarantined
+from baton.journal.messages import Quarantined
+from baton.journal.records import Claim
 from baton.journal.views import DeadFilter, RunFilter
 from tests.contract.journal.accepting import deliveries
 from tests.support.journal_checks import check

@@ -30,6 +30,26 @@ async def sent_by_queue(hand: Hand, text: str = "hello", *, origin: Origin, conv
 
 
 class Origins:
+    async def test_an_address_that_comes_while_the_run_asks_gets_the_question(self, hand: Hand) -> None:
+        claim = await hand.at(key="k1", reply_to="q1", correlation_id="x")
+        wait_id = await hand.ask(claim)
+        [first] = await hand.due()
+        await hand.journal.sent([], undeliverable=[first.delivery_id])
+        await hand.accept(key="k1", reply_to="q2", correlation_id="x")
+        [due] = await hand.due()
+        assert (due.reply_to, due.correlation_id, due.message_id) == ("q2", "x", first.message_id)
+        assert due.result.question is not None
+        assert due.result.question.wait_id == wait_id
+        await hand.accept(key="k1", reply_to="q2", correlation_id="x")
+        assert await hand.due() == [], "a known address adds nothing"
+
+    async def test_who_cancels_a_run_that_asks_gets_its_end_and_no_question(self, hand: Hand) -> None:
+        claim = await hand.at()
+        await hand.ask(claim)
+        await hand.cancel(claim.lease.run_id, reply_to="q1")
+        [due] = await hand.due()
+        assert (due.reply_to, due.result.status) == ("q1", "cancelled")
+
     async def test_a_redelivered_message_without_a_key_is_the_same_run(self, hand: Hand, harness: Harness) -> None:
         first = await sent_by_queue(hand, origin=Origin(redelivery_key="h1"))
         before = await harness.rows()

@@ -143,3 +143,24 @@ class Polling:
         [second] = await hand.poll("a")
         assert {first.lease.run_id, second.lease.run_id} == {claim.lease.run_id for claim in suspects}
         assert not without[0].is_suspect
+
+    async def test_a_late_message_does_not_bring_a_suspect_beside_the_one_that_was_polled(
+        self, hand: Hand, harness: Harness
+    ) -> None:
+        claim = await hand.at()
+        lease = claim.lease
+        for _ in range(2):
+            await harness.expire_lease(lease.run_id, lease.seq)
+            claim = await hand.take(lease.run_id, lease.seq, "a")
+        await harness.expire_lease(lease.run_id, lease.seq)
+        assert await hand.claim(lease.run_id, lease.seq, "a", takes_suspect=False) is None
+        assert (await hand.take(lease.run_id, lease.seq, "a")).attempt == 4
+
+    async def test_a_hop_that_was_lost_once_or_handed_back_is_no_suspect(self, hand: Hand, harness: Harness) -> None:
+        claim = await hand.at()
+        lease = claim.lease
+        await harness.expire_lease(lease.run_id, lease.seq)
+        again = await hand.claim(lease.run_id, lease.seq, "a", takes_suspect=False)
+        assert again is not None
+        await hand.fail(again, RuntimeError("once"))
+        assert await hand.claim(lease.run_id, lease.seq, "a", takes_suspect=False) is not None

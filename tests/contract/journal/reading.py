@@ -5,7 +5,7 @@ import pytest
 from baton import ids
 from baton.card import Card, SkillCard
 from baton.errors import ConfigError, IdempotencyConflictError, NotFoundError
-from baton.journal.records import Quarantined
+from baton.journal.messages import Quarantined
 from baton.journal.views import RunFilter
 from tests.support.journals import Hand, Harness, a_step
 

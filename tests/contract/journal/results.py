@@ -2,7 +2,7 @@
 
 import asyncio
 
-from baton.journal.records import DueResult
+from baton.journal.messages import DueResult
 from tests.support.journals import Hand, Harness
 
 

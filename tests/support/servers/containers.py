@@ -52,7 +52,8 @@ def engine(*, timeout_s: float | None = ANSWER_S) -> docker.DockerClient:
         client = DockerClient(timeout=timeout_s).client
         client.ping()
     except (DockerException, OSError) as problem:
-        raise UnavailableError(f"no Docker engine answers: {_short(problem)}") from None
+        why = " (permission denied)" if "Permission denied" in str(problem) else ""
+        raise UnavailableError(f"no Docker engine answers{why}") from None
     return client
 
 

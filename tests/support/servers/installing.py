@@ -15,7 +15,10 @@ from tests.support.servers.locks import locked
 from tests.support.servers.orders import Kind, UnavailableError
 
 PACKAGES: dict[Kind, str] = {"rabbitmq": "rabbitmq-server", "postgres": "postgresql"}
-SERVICES: dict[Kind, str] = {"rabbitmq": "rabbitmq-server", "postgres": "postgresql"}
+SERVICES: dict[Kind, tuple[str, ...]] = {
+    "rabbitmq": ("rabbitmq-server.service", "epmd.service", "epmd.socket"),
+    "postgres": ("postgresql.service",),
+}
 INSTALL_S = 900.0
 
 LOCK = Path("/run/baton-tests-install.lock")
@@ -46,7 +49,8 @@ def install(kind: Kind, announce: Callable[[str], None]) -> None:
         with _files_for_now():
             _run(apt, "-qq", "update")
             _run(apt, "-qq", "-y", "--no-install-recommends", "-oDPkg::Lock::Timeout=120", "install", package)
-        _switch_off(SERVICES[kind])
+        for service in SERVICES[kind]:
+            _switch_off(service)
 
 
 def _run(*command: str) -> None:
@@ -88,6 +92,7 @@ def _files_for_now() -> Iterator[None]:
 
 def _switch_off(service: str) -> None:
     """Keep a service from starting at the next boot."""
-    for command in (["systemctl", "disable", service], ["update-rc.d", service, "disable"]):
+    script = service.partition(".")[0]
+    for command in (["systemctl", "disable", service], ["update-rc.d", script, "disable"]):
         if shutil.which(command[0]):
             subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True)

@@ -56,6 +56,11 @@ def is_held(path: Path) -> bool:
     return descriptor is None
 
 
+def pause(seconds: float) -> None:
+    """Let time pass where there is nothing to ask."""
+    time.sleep(seconds)  # noqa: TID251  # the one place that may
+
+
 def wait_until(condition: Callable[[], T], *, timeout_s: float, what: str) -> T:
     """Return the first true value of `condition`.
 
@@ -66,5 +71,5 @@ def wait_until(condition: Callable[[], T], *, timeout_s: float, what: str) -> T:
     while not (value := condition()):
         if time.monotonic() >= give_up_at:
             raise TimeoutError(f"not within {timeout_s:g} s: {what}")
-        time.sleep(ASK_AGAIN_S)  # noqa: TID251  # the one place that may
+        pause(ASK_AGAIN_S)
     return value

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.support.servers import machine, ready
+from tests.support.servers.locks import wait_until
 from tests.support.servers.machine import Account
 from tests.support.servers.orders import USER, Order, UnavailableError
 
@@ -57,8 +58,8 @@ class LocalServer:
             UnavailableError: It did not start; with the end of its log.
         """
         self.prepare()
-        self.launch()
         try:
+            self.launch()
             return ready.version_of(self.order, self.has_ended, timeout_s=START_S)
         except TimeoutError as problem:
             raise UnavailableError(f"{problem}; its log ends: {self.log_end()}") from None
@@ -159,6 +160,8 @@ class LocalRabbit(LocalServer):
         env = rabbit_environment(self.order)
         port_mapper = [machine.find_epmd(), "-address", "127.0.0.1", "-port", str(self.order.ports[3])]
         self.spawn(port_mapper, env, signal.SIGKILL)
+        # RabbitMQ would start another one in the background if this one did not answer, and leave it behind.
+        wait_until(lambda: ready.is_open(self.order.host, self.order.ports[3]), timeout_s=START_S, what="epmd listens")
         self.spawn([self.programs / "rabbitmq-server"], env, signal.SIGKILL)
 
 

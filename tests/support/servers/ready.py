@@ -99,6 +99,13 @@ def postgres_version(url: str) -> str:
     return str(row[0]).split()[0]
 
 
+def is_open(host: str, port: int) -> bool:
+    """Return True if something listens there."""
+    with socket.socket() as probe:
+        probe.settimeout(TRY_S)
+        return probe.connect_ex((host, port)) == 0
+
+
 def _speaks_amqp(host: str, port: int) -> bool:
     """Return True if an AMQP server greets; a container's port accepts connections long before."""
     with socket.create_connection((host, port), TRY_S) as connection:

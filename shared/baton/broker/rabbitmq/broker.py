@@ -7,11 +7,13 @@ a broker that blocks publishers still takes acks.
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from yarl import URL
 
 from baton.broker.contract import Answering, Consumer, Delivery, Hint, Incoming, Outgoing
 from baton.broker.rabbitmq import names
+from baton.broker.rabbitmq.channel import KeptChannel
 from baton.broker.rabbitmq.connection import Link
 from baton.broker.rabbitmq.consumer import RabbitConsumer, RabbitDelivery, Subscription
 from baton.broker.rabbitmq.frames import Form
@@ -62,7 +64,7 @@ class RabbitBroker:
             BrokerUnavailableError: It cannot be reached now; it is tried again until `close`.
             ConfigError: It refuses this user or vhost.
         """
-        _quiet_aiormq()
+        quiet_aiormq()
         self._work.start()
         self._results.start()
         self._hints.start()
@@ -86,8 +88,9 @@ class RabbitBroker:
 
     async def close(self) -> None:
         """See `Broker.close`."""
-        await asyncio.gather(*(consumer.cancel() for consumer in list(self._consumers)))
-        await asyncio.gather(self._work.stop(), self._results.stop(), self._hints.stop())
+        kept: list[KeptChannel[Any]] = [*self._consumers, self._work, self._results]
+        self._consumers.clear()
+        await asyncio.gather(*(channel.let_go() for channel in kept), self._hints.let_go())
         await asyncio.gather(self._publishing.close(), self._consuming.close())
 
     async def publish(self, message: Outgoing, *, timeout_s: float = 5.0) -> None:
@@ -176,7 +179,7 @@ def _parsed(url: str) -> URL:
     return where
 
 
-def _quiet_aiormq() -> None:
+def quiet_aiormq() -> None:
     """Keep aiormq from logging with tracebacks what is told here in a line; a level that is set stays."""
     library = logging.getLogger("aiormq")
     if library.level == logging.NOTSET:

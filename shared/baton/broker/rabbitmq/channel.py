@@ -5,7 +5,6 @@ first, for whoever asked for it.
 """
 
 import asyncio
-import contextlib
 import logging
 from abc import ABC, abstractmethod
 from typing import Generic, TypeVar
@@ -13,7 +12,7 @@ from typing import Generic, TypeVar
 import aiormq
 import aiormq.abc
 
-from baton.broker.rabbitmq.connection import CLOSE_TIMEOUT_S, Link, Opened, Pauses, own_cancellation
+from baton.broker.rabbitmq.connection import Link, Opened, Pauses
 from baton.broker.rabbitmq.wire import Loss, Port
 from baton.errors import BatonError, BrokerUnavailableError, ConfigError, UnroutableError
 
@@ -112,6 +111,12 @@ class KeptChannel(ABC, Generic[P]):
 
     async def stop(self) -> None:
         """Close the channel and stay so; what it was delivered and did not ack goes back."""
+        channel = await self.let_go()
+        if channel is not None and (opened := self._link.opened) is not None:
+            await opened.close_channel(channel)
+
+    async def let_go(self) -> aiormq.abc.AbstractChannel | None:
+        """Keep it no longer, and return the channel that was open; its connection's end closes it, too."""
         task, self._task = self._task, None
         port, self._port = self._port, None
         channel, self._channel = self._channel, None
@@ -122,12 +127,11 @@ class KeptChannel(ABC, Generic[P]):
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        if channel is not None and self._link.opened is not None:
-            await _close(channel)
+        return channel
 
     async def _keep(self, first: asyncio.Future[None]) -> None:
         clock, pauses = asyncio.get_running_loop(), Pauses()
-        while True:
+        while self._task is asyncio.current_task():
             opened = await self._link.up()
             was_open = False
             try:
@@ -156,8 +160,8 @@ class KeptChannel(ABC, Generic[P]):
         """Wait until the channel is lost and return why."""
         loss = await asyncio.shield(port.lost)
         channel, self._port, self._channel = self._channel, None, None
-        if channel is not None and not opened.wire.lost.done():
-            await _close(channel)
+        if channel is not None:
+            await opened.close_channel(channel)
         if loss.code == ACCESS_REFUSED:
             return ConfigError(loss.text)
         return BrokerUnavailableError(loss.text)
@@ -177,20 +181,25 @@ class KeptChannel(ABC, Generic[P]):
 
     async def _open(self, opened: Opened) -> P:
         port = self.make_port()
-        channel: aiormq.abc.AbstractChannel | None = None
         try:
-            with own_cancellation():
-                async with asyncio.timeout(SET_UP_TIMEOUT_S):
-                    channel = await opened.channel(port, has_confirms=self.has_confirms)
-                    await self.set_up(channel)
+            channel = await opened.call(self._make(opened, port), timeout_s=SET_UP_TIMEOUT_S)
         except BaseException:
-            if channel is not None:
-                opened.wire.detach(port, Loss(None, "given up"))
-                await _close(channel)
+            opened.wire.detach(port, Loss(None, "given up"))
             raise
         self._port, self._channel = port, channel
         self._is_open.set()
         return port
+
+    async def _make(self, opened: Opened, port: P) -> aiormq.abc.AbstractChannel:
+        channel = await opened.channel(port, has_confirms=self.has_confirms)
+        try:
+            await self.set_up(channel)
+        except BaseException:
+            await channel.close()
+            raise
+        if port.lost.done():  # given up meanwhile, and so nobody else closes it
+            await channel.close()
+        return channel
 
     def _problem(self, error: Exception) -> BatonError:
         """Return ours for what a call to the broker raised."""
@@ -201,9 +210,3 @@ class KeptChannel(ABC, Generic[P]):
         if isinstance(error, aiormq.ChannelAccessRefused) and "exclusive use" not in str(error):
             return ConfigError(str(error))
         return BrokerUnavailableError(self._link.trouble() or str(error) or type(error).__name__)
-
-
-async def _close(channel: aiormq.abc.AbstractChannel) -> None:
-    with contextlib.suppress(Exception), own_cancellation():
-        async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await channel.close()

@@ -8,9 +8,9 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import aiormq
 import aiormq.abc
@@ -20,6 +20,8 @@ from baton.broker.rabbitmq.wire import Port, Wire, WireFactory
 from baton.errors import BrokerUnavailableError, ConfigError
 
 logger = logging.getLogger("baton")
+
+T = TypeVar("T")
 
 PAUSE_S, MAX_PAUSE_S = 0.2, 5.0
 """Bounds of the pause before the next try, in seconds."""
@@ -75,29 +77,70 @@ class Opened:
 
     connection: aiormq.abc.AbstractConnection
     wire: Wire
+    _calls: set[asyncio.Task[Any]] = field(default_factory=set)
 
-    async def channel(self, port: Port, *, has_confirms: bool = False) -> aiormq.abc.AbstractChannel:
-        """Open a channel whose messages go to `port`.
+    async def call(self, work: Coroutine[Any, Any, T], *, timeout_s: float) -> T:
+        """Return what a call to aiormq returns.
+
+        It runs in a task that is never cancelled: aiormq answers a cancellation with a close of the
+        channel, which ends the connection where the channel is closed already, or with another error.
+        What comes too late goes on by itself.
+
+        Args:
+            work: The call.
+            timeout_s: Seconds to wait for it.
 
         Raises:
             ConnectionError: The connection is gone.
+            TimeoutError: There was no answer in time.
+            aiormq.AMQPError: The broker refuses.
+        """
+        task = asyncio.create_task(work)
+        self._calls.add(task)
+        task.add_done_callback(self._called)
+        either: set[asyncio.Future[Any]] = {task, self.wire.lost}
+        await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if task.done() and not task.cancelled():
+            return task.result()
+        if task.done() or self.wire.lost.done():
+            raise ConnectionError(self.wire.lost.result() if self.wire.lost.done() else "the connection was lost")
+        raise TimeoutError
+
+    async def channel(self, port: Port, *, has_confirms: bool = False) -> aiormq.abc.AbstractChannel:
+        """Open a channel whose messages go to `port`; part of a `call`.
+
+        Raises:
+            ConnectionError: The connection is gone, or the port was given up.
             aiormq.AMQPError: The broker refuses.
         """
         channel = await self.connection.channel(publisher_confirms=has_confirms)
-        self.wire.attach(port, channel.number)
+        try:
+            self.wire.attach(port, channel.number)
+        except ConnectionError:
+            await channel.close()
+            raise
         return channel
+
+    async def close_channel(self, channel: aiormq.abc.AbstractChannel) -> None:
+        """Close a channel, however it stands with it."""
+        if not self.wire.lost.done():
+            with contextlib.suppress(Exception):
+                await self.call(channel.close(), timeout_s=CLOSE_TIMEOUT_S)
 
     async def close(self) -> None:
         """Say goodbye and close, within a few seconds."""
         self.wire.flush()
-        # No timeout round the call: aiormq, when cancelled, waits for bytes that a silent peer never takes.
-        alarm = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.wire.abort, "closed")
-        try:
-            with contextlib.suppress(Exception), own_cancellation():
-                await self.connection.close(aiormq.ConnectionClosed(0, "closed"))
-        finally:
-            alarm.cancel()
-            self.wire.abort("closed")
+        with contextlib.suppress(Exception):
+            goodbye = self.connection.close(aiormq.ConnectionClosed(0, "closed"))
+            await self.call(goodbye, timeout_s=CLOSE_TIMEOUT_S)
+        self.wire.abort("closed")
+        if self._calls:
+            await asyncio.wait(set(self._calls), timeout=CLOSE_TIMEOUT_S)
+
+    def _called(self, task: asyncio.Task[Any]) -> None:
+        self._calls.discard(task)
+        if not task.cancelled():
+            task.exception()  # retrieved: nobody may be waiting any more
 
 
 class Link:
@@ -189,7 +232,7 @@ class Link:
 
     async def _keep(self) -> None:
         pauses, is_told = Pauses(), False
-        while True:
+        while self._task is asyncio.current_task():
             try:
                 opened = await self._open()
             except Exception as error:

@@ -8,9 +8,9 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
+from typing import Any
 
 import aiormq.abc
-from pamqp.common import FieldValue
 
 from baton.broker.contract import Hint
 from baton.broker.rabbitmq import frames, names
@@ -23,7 +23,7 @@ logger = logging.getLogger("baton")
 
 MAX_QUEUED = 10_000
 """Hints that wait for one process before the oldest are dropped."""
-QUEUE_ARGUMENTS: dict[str, FieldValue] = {"x-queue-type": "classic", "x-max-length": MAX_QUEUED}
+QUEUE_ARGUMENTS: dict[str, Any] = {"x-queue-type": "classic", "x-max-length": MAX_QUEUED}
 PROPERTIES = b"\x90\0" + b"\x10application/json" + b"\x01"
 """Content type and delivery mode of a hint: not persistent."""
 
@@ -121,11 +121,11 @@ class Hints:
         if self._listeners:
             self._listener.start()
 
-    async def stop(self) -> None:
+    async def let_go(self) -> None:
         """Send and hear nothing more; listeners stay for the next start."""
         self._is_open = False
-        await self._sender.stop()
-        await self._listener.stop()
+        await self._sender.let_go()
+        await self._listener.let_go()
 
     def send(self, hint: Hint) -> None:
         """See `Broker.hint`."""

@@ -145,10 +145,12 @@ class Wire(asyncio.StreamReaderProtocol):
         """Give a channel's frames to a port.
 
         Raises:
-            ConnectionError: The socket is closed.
+            ConnectionError: The socket is closed, or the port was given up.
         """
         if self.lost.done():
             raise ConnectionError(self.lost.result())
+        if port.lost.done():
+            raise ConnectionError(port.lost.result().text)
         port.number, port.wire = number, self
         self._ports[number] = port
 
@@ -156,6 +158,7 @@ class Wire(asyncio.StreamReaderProtocol):
         """Give a channel's frames to nobody any more; harmless when repeated."""
         if self._ports.get(port.number) is port:
             del self._ports[port.number]
+        if not port.lost.done():
             port.on_lost(loss)
 
     def send(self, parts: list[bytes]) -> None:

@@ -112,8 +112,6 @@ def _rivals(command: Accept) -> tuple[Hashable, ...]:
     rivals: list[Hashable] = [command.run_id, conversation]
     if command.key is not None:
         rivals.append((command.tenant, "key", command.key))
-    elif command.redelivery_key is not None:
-        rivals.append((command.tenant, "hash", command.redelivery_key))
     return tuple(rivals)
 
 

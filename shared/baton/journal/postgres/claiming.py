@@ -11,8 +11,11 @@ from baton.envelope import Message
 from baton.journal.postgres import conversation, finishing, rows
 from baton.journal.postgres.transaction import Transaction
 from baton.journal.records import Claim, ClaimCommand, Lease, NewEvent, RunEnd, RunState, Step
-from baton.protocol import retry, transfer
+from baton.protocol import poll, retry, transfer
 from baton.request import Failure
+
+MOST_ATTEMPTS = 2**31 - 1
+"""As many as the column can count."""
 
 _RUN = (
     "r.run_id, r.tenant, r.conversation_id, r.status, r.stop, r.agent, r.request, r.deadline_at, r.root_run_id, "
@@ -93,11 +96,17 @@ async def _is_mine(tx: Transaction, lease: Lease) -> bool:
     )
 
 
+def lost_below(command: ClaimCommand) -> int:
+    """Return how many attempts a lost hop has to have for the claim to leave it to a poll."""
+    return MOST_ATTEMPTS if command.takes_suspect else poll.suspect_from(command.max_attempts)
+
+
 async def _take(tx: Transaction, command: ClaimCommand) -> Any:
     return await tx.one(
         "UPDATE hops SET status = 'running', token = token + 1, attempt = attempt + 1, claim_id = $4, owner = $5, "
-        "due_at = $6::float8 + $7::float8, started_at = $6 WHERE run_id = $1 AND seq = $2 AND agent = $3 AND due_at <= $6 "
-        "AND status IN ('pending', 'running') AND claim_id IS DISTINCT FROM $4 "
+        "due_at = $6::float8 + $7::float8, started_at = $6 WHERE run_id = $1 AND seq = $2 AND agent = $3 "
+        "AND due_at <= $6 AND status IN ('pending', 'running') AND claim_id IS DISTINCT FROM $4 "
+        "AND (status = 'pending' OR attempt < $8) "
         "AND EXISTS (SELECT 1 FROM runs r WHERE r.run_id = $1 AND r.ended_at IS NULL) RETURNING *",
         command.run_id,
         command.seq,
@@ -106,6 +115,7 @@ async def _take(tx: Transaction, command: ClaimCommand) -> Any:
         command.owner,
         tx.now,
         command.lease_s,
+        lost_below(command),
     )
 
 

@@ -29,6 +29,7 @@ def _columns(command: ClaimCommand) -> tuple[object, ...]:
         command.owner,
         command.lease_s,
         command.max_attempts,
+        claiming.lost_below(command),
         command.digest,
     )
 
@@ -48,7 +49,7 @@ async def _read(
 
 
 CLAIM: Kind[ClaimCommand, Claim | None] = Kind(
-    sql="SELECT * FROM claim_hops($1, $2, $3, $4, $5, $6, $7, $8)",
+    sql="SELECT * FROM claim_hops($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     columns=_columns,
     order=lambda wish: (wish.run_id, wish.seq),
     rivals=lambda wish: ((wish.run_id, wish.seq),),

@@ -6,6 +6,7 @@ In: the journal's URL. Out: connections with the settings that the journal's sta
 import asyncio
 import contextlib
 import random
+import re
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
@@ -24,7 +25,10 @@ COMMAND_S = 10.0
 """Longest that one statement may take, in seconds; a half-open connection is noticed so."""
 LENT = 4
 """Most connections of a process beside those of its lanes."""
+FAREWELL_S = 0.1
+"""How long the server may take to be left, in seconds."""
 _PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
+_NAME = re.compile("[a-z_][a-z0-9_]{0,62}")
 
 
 class Connection(Protocol):
@@ -54,6 +58,10 @@ class Connection(Protocol):
         """Return True where it cannot be used any more."""
         ...
 
+    async def close(self, *, timeout: float) -> None:  # the driver's own word
+        """Take leave of the server and close it, in so many seconds."""
+        ...
+
     def terminate(self) -> None:
         """Close it without a word."""
         ...
@@ -78,9 +86,17 @@ _SETTINGS = {
 
 
 def schema_of(url: str) -> str:
-    """Return the schema that a URL names, or the usual one."""
-    wanted = dict(parse_qsl(urlsplit(url).query)).get("search_path", SCHEMA)
-    return wanted.partition(",")[0].strip().strip('"')
+    """Return the schema that a URL names, or the usual one.
+
+    Raises:
+        ConfigError: It is no name that needs no quotes.
+    """
+    wanted = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)).get("search_path", SCHEMA)
+    if not _NAME.fullmatch(wanted):
+        raise ConfigError(
+            f"BATON_JOURNAL_URL names the schema {wanted!r} (search_path); allowed are lower-case letters, digits and _"
+        )
+    return wanted
 
 
 def shown(url: str) -> str:
@@ -106,10 +122,9 @@ class Connections:
         self._slots = asyncio.Semaphore(LENT)
         self._is_closed = False
         try:
-            port = urlsplit(url).port
+            _ = urlsplit(url).port  # the one part that is read strictly
         except ValueError as error:
             raise ConfigError(f"BATON_JOURNAL_URL {shown(url)!r} is no URL: {error}") from error
-        assert port is None or port >= 0
 
     def open_again(self) -> None:
         """Let connections be opened, after `close` too."""
@@ -142,7 +157,7 @@ class Connections:
             pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
 
     async def _connect(self) -> Connection:
-        settings = {**_SETTINGS, **({} if "search_path=" in self.url else {"search_path": f'"{self.schema}"'})}
+        settings = {**_SETTINGS, "search_path": self.schema}
         try:
             connection: Connection = await asyncpg.connect(
                 self.url, timeout=PATIENCE_S, command_timeout=COMMAND_S, server_settings=settings
@@ -156,10 +171,25 @@ class Connections:
         return connection
 
     @contextlib.asynccontextmanager
-    async def lent(self) -> AsyncIterator[Connection]:
-        """Lend a connection for the block; one that dies in it, or is left in the middle, is not used again."""
-        async with self._slots:
-            connection = self._fresh() or await self.open()
+    async def lent(self, *, patience_s: float = PATIENCE_S) -> AsyncIterator[Connection]:
+        """Lend a connection for the block; one that dies in it, or is left in the middle, is not used again.
+
+        Args:
+            patience_s: Seconds to wait for one, >= 0.
+
+        Raises:
+            JournalUnavailableError: None was free in that time, or none could be opened.
+        """
+        clock = asyncio.get_running_loop()
+        give_up_at = clock.time() + patience_s
+        try:
+            async with asyncio.timeout_at(give_up_at):
+                await self._slots.acquire()
+        except TimeoutError as error:
+            told = f"the journal at {shown(self.url)!r} has no connection free: {LENT} are in use"
+            raise JournalUnavailableError(told) from error
+        try:
+            connection = self._fresh() or await self.open(patience_s=max(0.0, give_up_at - clock.time()))
             try:
                 yield connection
             except BaseException as error:
@@ -169,6 +199,8 @@ class Connections:
             finally:
                 if connection in self._open:
                     self._idle.append(connection)
+        finally:
+            self._slots.release()
 
     def keep(self, connection: Connection) -> None:
         """Have a connection that `open` gave lent to others."""
@@ -179,12 +211,18 @@ class Connections:
         self._open.discard(connection)
         connection.terminate()
 
-    def close(self) -> None:
-        """Close every connection at once, whatever it is doing; none is opened any more."""
+    async def close(self) -> None:
+        """Close every connection, whatever it is doing; none is opened any more."""
         self._is_closed = True
-        for connection in list(self._open):
-            self.drop(connection)
         self._idle.clear()
+        await asyncio.gather(*map(self._end, self._open))
+        self._open.clear()
+        await asyncio.sleep(0)  # lets the sockets go
+
+    async def _end(self, connection: Connection) -> None:
+        with contextlib.suppress(Exception):  # it is closed in any case
+            await connection.close(timeout=FAREWELL_S)
+        connection.terminate()
 
     def _fresh(self) -> Connection | None:
         while self._idle:

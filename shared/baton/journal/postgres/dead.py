@@ -7,9 +7,10 @@ from typing import Any
 
 from baton import codec
 from baton.errors import NotFoundError
+from baton.journal.messages import Quarantined
 from baton.journal.postgres import conversation, reading, rows
 from baton.journal.postgres.transaction import Transaction
-from baton.journal.records import Accepted, NewEvent, Quarantined
+from baton.journal.records import Accepted, NewEvent
 from baton.journal.views import DeadFilter, DeadView
 from baton.protocol import redriving
 from baton.request import Failure

@@ -28,6 +28,8 @@ _AWAY = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
+    asyncpg.exceptions.InvalidCachedStatementError,
+    asyncpg.exceptions.OutdatedSchemaCacheError,
 )
 """The connection is of no more use; the server may be back in a moment, or another one in its place."""
 _FOREIGN = (

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from baton.card import Card
 from baton.envelope import Message
+from baton.journal.messages import DueResult, Quarantined
 from baton.journal.postgres import (
     accepts,
     claiming,
@@ -33,13 +34,11 @@ from baton.journal.records import (
     Cancel,
     Claim,
     ClaimCommand,
-    DueResult,
     Finish,
     Finished,
     Lease,
     NewEvent,
     PollCommand,
-    Quarantined,
     Renewed,
     Replied,
     Reply,
@@ -98,7 +97,7 @@ class PostgresJournal:
         """Write what is under way, for as long as the server answers, and let go."""
         if self._writer is not None:
             await self._writer.close()
-        self._connections.close()
+        await self._connections.close()
 
     @property
     def writer(self) -> Writer:
@@ -253,18 +252,20 @@ class PostgresJournal:
         """See `Journal.agents`."""
         return await self._read(reading.agents)
 
-    async def prune(self, *, older_than_s: float, is_dry: bool) -> int:
+    async def prune(self, *, older_than_s: float, is_dry: bool, limit: int | None = None) -> int:
         """See `Journal.prune`."""
         if is_dry:
             return await self._read(lambda tx: pruning.count(tx, older_than_s))
         total = 0
-        while gone := await self.prune_some(older_than_s=older_than_s):
+        while size := pruning.next_batch(limit, total):
+            gone = await self._prune(older_than_s, size)
             total += gone
+            if not gone:
+                break
         return total
 
-    async def prune_some(self, *, older_than_s: float) -> int:
-        """Delete one batch of what `prune` deletes; return how many runs went, 0 when all are gone."""
-        return await self.writer.alone(lambda tx: pruning.prune(tx, older_than_s))
+    async def _prune(self, older_than_s: float, size: int) -> int:
+        return await self.writer.alone(lambda tx: pruning.prune(tx, older_than_s, size))
 
     async def changed(self) -> bool:
         """Return False: the broker tells what is new, and polls find the rest."""

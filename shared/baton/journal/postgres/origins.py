@@ -70,7 +70,7 @@ async def remember(tx: Transaction, origin: Origin, mark: Mark, took: Took) -> N
 
 
 async def add_address(tx: Transaction, run_id: str, origin: Origin) -> None:
-    """Add where the run's results go; an address that comes after the end is answered at once.
+    """Add where the run's results go; one that comes after the end, or while the run asks, is answered at once.
 
     The run's row is locked: it does not end meanwhile.
     """
@@ -82,7 +82,12 @@ async def add_address(tx: Transaction, run_id: str, origin: Origin) -> None:
         origin.reply_to,
         origin.correlation_id or "",
     )
-    if added and await tx.value("SELECT ended_at IS NOT NULL FROM runs WHERE run_id = $1", run_id):
+    if not added:
+        return
+    sql = "SELECT wait_id FROM waits WHERE run_id = $1 AND status = 'waiting' AND kind = 'user'"
+    if (wait_id := await tx.value(sql, run_id)) is not None:
+        await rows.deliver(tx, run_id, wait_id)
+    elif await tx.value("SELECT ended_at IS NOT NULL FROM runs WHERE run_id = $1", run_id):
         await rows.deliver(tx, run_id, None)
 
 

@@ -15,8 +15,18 @@ async def count(tx: Transaction, older_than_s: float) -> int:
     return int(await tx.value("SELECT count(*) FROM runs WHERE ended_at < (SELECT clock()) - $1", older_than_s))
 
 
-async def prune(tx: Transaction, older_than_s: float) -> int:
-    """Delete one batch of runs that ended so long ago; return how many went."""
+def next_batch(limit: int | None, done: int) -> int:
+    """Return how many runs to delete next, 0 when that is enough.
+
+    Args:
+        limit: Most runs to delete; None: no limit.
+        done: How many went so far.
+    """
+    return BATCH if limit is None else max(0, min(BATCH, limit - done))
+
+
+async def prune(tx: Transaction, older_than_s: float, size: int) -> int:
+    """Delete up to `size` runs that ended so long ago; return how many went."""
     old = await tx.all(
         "SELECT run_id FROM runs WHERE ended_at < (SELECT clock()) - $1 ORDER BY ended_at LIMIT $2", older_than_s, BATCH
     )

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from baton import ids
+from baton.journal.messages import DueResult
 from baton.journal.postgres import reading, rows
 from baton.journal.postgres.transaction import Transaction
-from baton.journal.records import DueResult
 from baton.request import Result
 
 _TICK = "UPDATE deliveries SET status = $2 WHERE delivery_id = ANY ($1) AND status = 'pending'"

@@ -78,8 +78,8 @@ async def add_wait(tx: Transaction, run: Any, wait: NewWait) -> None:
     """Insert an open wait, stop the run's clock, and put its question on the way to the requester."""
     await tx.run(
         "INSERT INTO waits (wait_id, run_id, seq, kind, agent, prompt, options, deadline_s, deadline_at, on_timeout, "
-        "step_key, step_scope, input_sha, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $13::float8 + $8::float8, $9, $10, $11, "
-        "$12, $13)",
+        "step_key, step_scope, input_sha, created_at) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $13::float8 + $8::float8, $9, $10, $11, $12, $13)",
         wait.wait_id,
         run["run_id"],
         wait.seq,

@@ -21,13 +21,18 @@ PACKAGE = "baton.journal.postgres.migrations"
 _VERSIONS = "alembic_version"
 
 
+def place_of(url: str) -> str:
+    """Return where the journal of `url` is, for a person."""
+    return f"schema {schema_of(url)!r} of {shown(url)!r}"
+
+
 async def check(connection: Connection, url: str) -> None:
     """Make sure that the schema is this library's.
 
     Raises:
         JournalVersionError: There is none, or it is of another version; says what to do.
     """
-    where = f"schema {schema_of(url)!r} of {shown(url)!r}"
+    where = place_of(url)
     if await connection.fetchval("SELECT to_regclass($1)", _VERSIONS) is None:
         raise JournalVersionError(f"there is no journal in {where}; {TO_MIGRATE}")
     found = await connection.fetchval(f"SELECT max(version_num) FROM {_VERSIONS}")
@@ -51,9 +56,9 @@ def migrate(url: str) -> tuple[str | None, str]:
     engine = _engine(url)
     try:
         with engine.begin() as connection:
-            return _upgrade(connection, schema_of(url), shown(url))
+            return _upgrade(connection, schema_of(url), place_of(url))
     except exc.DBAPIError as error:
-        told = str(error.orig).strip()
+        told = str(error.orig).strip().partition("\n")[0]
         raise JournalUnavailableError(f"the journal at {shown(url)!r} cannot be migrated: {told}") from error
     finally:
         engine.dispose()
@@ -80,8 +85,7 @@ def _upgrade(connection: "Migrating", schema: str, where: str) -> tuple[str | No
             command.upgrade(settings, VERSION)
         except CommandError as error:
             raise JournalVersionError(
-                f"the journal in schema {schema!r} of {where!r} has version {before}; this Baton knows "
-                f"{VERSION}: use the newer Baton"
+                f"the journal in {where} has version {before}; this Baton knows {VERSION}: use the newer Baton"
             ) from error
     return before, VERSION
 

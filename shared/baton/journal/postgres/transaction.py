@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 RACES = 20
 """How often an operation that met another transaction is done again."""
-_RACE_PAUSE_S = 0.005
+_PAUSE_S = 0.005
 
 
 class Transaction:
@@ -89,7 +89,7 @@ async def carry_out(
     races = 0
     while True:
         try:
-            async with connections.lent() as connection:
+            async with connections.lent(patience_s=max(0.0, give_up_at - clock.time())) as connection:
                 if is_single:
                     result = await operation(Transaction(connection))
                 else:
@@ -102,7 +102,7 @@ async def carry_out(
             is_over = races >= RACES if faults.is_race(error) else clock.time() > give_up_at
             if is_over or not (faults.is_race(error) or faults.is_away(error)):
                 faults.tell(error)
-        await asyncio.sleep(_RACE_PAUSE_S * races * random.random())
+        await asyncio.sleep(_PAUSE_S * (races or 1) * random.random())
 
 
 async def look(connections: Connections, operation: Operation[T], *, statements: int = 2) -> T:
@@ -120,13 +120,14 @@ async def look(connections: Connections, operation: Operation[T], *, statements:
     give_up_at = clock.time() + PATIENCE_S
     while True:
         try:
-            async with connections.lent() as connection:
+            async with connections.lent(patience_s=max(0.0, give_up_at - clock.time())) as connection:
                 if statements == 1:
                     return await operation(Transaction(connection))
                 return await _committed(connection, operation, "", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         except Exception as error:
             if not faults.is_away(error) or clock.time() > give_up_at:
                 faults.tell(error)
+        await asyncio.sleep(_PAUSE_S)
 
 
 async def _committed(connection: Connection, operation: Operation[T], name: str, begin: str = "BEGIN") -> T:

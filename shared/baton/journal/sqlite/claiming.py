@@ -187,6 +187,7 @@ def _take(tx: Transaction, command: ClaimCommand) -> Any:
         "UPDATE hops SET status = 'running', token = token + 1, attempt = attempt + 1, claim_id = ?, owner = ?, "
         "due_at = ?, started_at = ? WHERE run_id = ? AND seq = ? AND agent = ? AND due_at <= ? "
         "AND status IN ('pending', 'running') AND claim_id IS NOT ? "
+        "AND (status = 'pending' OR attempt < ? OR ?) "
         f"AND EXISTS (SELECT 1 FROM runs WHERE runs.run_id = hops.run_id AND runs.status IN {rows.OPEN}) "
         f"RETURNING {_HOP}",
         command.claim_id,
@@ -198,6 +199,8 @@ def _take(tx: Transaction, command: ClaimCommand) -> Any:
         command.agent,
         tx.now,
         command.claim_id,
+        poll_rules.suspect_from(command.max_attempts),
+        command.takes_suspect,
     )
 
 

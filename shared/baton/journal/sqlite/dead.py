@@ -7,7 +7,8 @@ from typing import Any
 
 from baton import codec
 from baton.errors import NotFoundError
-from baton.journal.records import Accepted, NewEvent, Quarantined
+from baton.journal.messages import Quarantined
+from baton.journal.records import Accepted, NewEvent
 from baton.journal.sqlite import conversation, reading, rows
 from baton.journal.sqlite.writer import Transaction
 from baton.journal.views import DeadFilter, DeadView
@@ -69,7 +70,7 @@ def _messages(tx: Transaction, wanted: DeadFilter) -> list[DeadView]:
     if wanted.reason not in (None, redriving.QUARANTINE) or wanted.tenant is not None:
         return []
     return [
-        redriving.dead_message(row["id"], row["at"], row["source"], row["reason"], bytes(row["start"]))
+        redriving.dead_message(row["id"], row["at"], row["source"], row["reason"], bytes(row["start"] or b""))
         for row in tx.all(
             "SELECT id, at, source, reason, substr(body, 1, ?) AS start FROM quarantine ORDER BY id DESC LIMIT ?",
             SHOWN_BYTES,

@@ -9,19 +9,18 @@ from pathlib import Path
 
 from baton.card import Card
 from baton.envelope import Message
+from baton.journal.messages import DueResult, Quarantined
 from baton.journal.records import (
     Accept,
     Accepted,
     Cancel,
     Claim,
     ClaimCommand,
-    DueResult,
     Finish,
     Finished,
     Lease,
     NewEvent,
     PollCommand,
-    Quarantined,
     Renewed,
     Replied,
     Reply,
@@ -229,14 +228,20 @@ class SqliteJournal:
         """See `Journal.agents`."""
         return await self.reader.do(reading.agents)
 
-    async def prune(self, *, older_than_s: float, is_dry: bool) -> int:
+    async def prune(self, *, older_than_s: float, is_dry: bool, limit: int | None = None) -> int:
         """See `Journal.prune`."""
         if is_dry:
             return await self.reader.do_long(lambda tx: pruning.count(tx, older_than_s))
         total = 0
-        while gone := await self.writer.do(lambda tx: pruning.prune(tx, older_than_s)):
+        while size := pruning.next_batch(limit, total):
+            gone = await self._prune(older_than_s, size)
             total += gone
+            if gone < size:
+                break
         return total
+
+    async def _prune(self, older_than_s: float, size: int) -> int:
+        return await self.writer.do(lambda tx: pruning.prune(tx, older_than_s, size))
 
     async def changed(self) -> bool:
         """See `Journal.changed`."""

@@ -67,14 +67,18 @@ def remember(tx: Transaction, origin: Origin, mark: Mark, took: Took) -> None:
 
 
 def add_address(tx: Transaction, run_id: str, origin: Origin) -> None:
-    """Add where the run's results go; an address that comes after the end is answered at once."""
+    """Add where the run's results go; one that comes after the end, or while the run asks, is answered at once."""
     if origin.reply_to is None:
         return
     added = tx.run(
         "INSERT OR IGNORE INTO addresses VALUES (?, ?, ?)", run_id, origin.reply_to, origin.correlation_id or ""
     )
-    ended = tx.one(f"SELECT 1 FROM runs WHERE run_id = ? AND status NOT IN {rows.OPEN}", run_id)
-    if added and ended:
+    if not added:
+        return
+    asks = tx.one("SELECT wait_id FROM waits WHERE run_id = ? AND status = 'waiting' AND kind = 'user'", run_id)
+    if asks:
+        rows.deliver(tx, run_id, asks["wait_id"])
+    elif tx.one(f"SELECT 1 FROM runs WHERE run_id = ? AND status NOT IN {rows.OPEN}", run_id):
         rows.deliver(tx, run_id, None)
 
 

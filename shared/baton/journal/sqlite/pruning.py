@@ -15,12 +15,22 @@ def count(tx: Transaction, older_than_s: float) -> int:
     return int(tx.one("SELECT count(*) FROM runs WHERE ended_at < ?", tx.now - older_than_s)[0])
 
 
-def prune(tx: Transaction, older_than_s: float) -> int:
-    """Delete one batch of runs that ended so long ago; return how many went."""
+def next_batch(limit: int | None, done: int) -> int:
+    """Return how many runs to delete next, 0 when that is enough.
+
+    Args:
+        limit: Most runs to delete; None: no limit.
+        done: How many went so far.
+    """
+    return BATCH if limit is None else max(0, min(BATCH, limit - done))
+
+
+def prune(tx: Transaction, older_than_s: float, size: int = BATCH) -> int:
+    """Delete up to `size` runs that ended so long ago; return how many went."""
     gone = tx.all(
         "SELECT run_id, tenant, conversation_id FROM runs WHERE ended_at < ? LIMIT ?",
         tx.now - older_than_s,
-        BATCH,
+        size,
     )
     for run_id, tenant, conversation_id in gone:
         for table in _OF_A_RUN:

@@ -6,7 +6,7 @@ In: rows of `deliveries`, written with the end of a run or the beginning of a wa
 from collections.abc import Sequence
 
 from baton import ids
-from baton.journal.records import DueResult
+from baton.journal.messages import DueResult
 from baton.journal.sqlite import reading, rows
 from baton.journal.sqlite.writer import Transaction
 

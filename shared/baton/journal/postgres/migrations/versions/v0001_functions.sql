@@ -4,9 +4,9 @@
 -- in key order. Whoever changes a hop's status or token holds its run's row.
 -- What a function does not return it has not touched; an item returned as slow is decided by the caller.
 --
--- Each item's rows are looked up by their primary key, in subqueries of their own (LATERAL … OFFSET 0), and what an
--- index of another condition could be used for is written `(…) IS TRUE`: so the plan is the same for tables that
--- have just been made and for large ones, whatever the statistics say.
+-- Each item's rows are looked up by their primary key, in subqueries of their own (LATERAL … OFFSET 0, or LIMIT 1),
+-- and what an index of another condition could be used for is written `(…) IS TRUE`: so the plan is the same for
+-- tables that have just been made and for large ones, whatever the statistics say.
 
 CREATE FUNCTION clock() RETURNS float8 LANGUAGE sql VOLATILE AS $$ SELECT date_part('epoch', clock_timestamp()) $$;
 
@@ -36,6 +36,7 @@ BEGIN
 END $$;
 
 -- Accepts requests that begin a conversation; returns which. The others (a key or conversation that is known) are slow.
+-- Statements in their order: whoever has inserted a conversation has it locked, and comes first everywhere.
 CREATE FUNCTION accept_runs(
     p_run text[], p_tenant text[], p_conversation text[], p_key text[], p_body_hash text[], p_redelivery text[],
     p_request bytea[], p_text text[], p_facts bytea[], p_head bytea[], p_max_hops int[], p_deadline_s float8[],
@@ -44,33 +45,32 @@ CREATE FUNCTION accept_runs(
 ) RETURNS TABLE (item int, accepted_at float8) LANGUAGE plpgsql AS $$
 DECLARE
     v_new boolean[];
-    v_now float8 := clock();
+    v_now float8;
 BEGIN
     v_new := ARRAY(
-        SELECT NOT EXISTS (SELECT 1 FROM accepted a WHERE a.tenant = p_tenant[i] AND a.key = p_key[i])
-            AND NOT EXISTS (
-                SELECT 1 FROM conversations c WHERE c.tenant = p_tenant[i] AND c.conversation_id = p_conversation[i]
-            )
-            AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.run_id = p_run[i])
-        FROM generate_series(1, cardinality(p_run)) AS w (i) ORDER BY i
+        SELECT (SELECT true FROM accepted a WHERE a.tenant = p_tenant[i] AND a.key = p_key[i] LIMIT 1) IS NULL
+            AND (SELECT true FROM runs r WHERE r.run_id = p_run[i] LIMIT 1) IS NULL
+        FROM generate_series(1, cardinality(p_run)) AS s (i) ORDER BY i
     );
+    INSERT INTO conversations (tenant, conversation_id, facts, next_position, log_length, holder_run)
+    SELECT p_tenant[i], p_conversation[i], p_facts[i], 1, 1, p_run[i]
+    FROM generate_series(1, cardinality(p_run)) AS s (i) WHERE v_new[i]
+    ON CONFLICT DO NOTHING;
+    v_new := ARRAY(
+        SELECT v_new[i] AND (
+            SELECT c.holder_run FROM conversations c
+            WHERE c.tenant = p_tenant[i] AND c.conversation_id = p_conversation[i] LIMIT 1
+        ) = p_run[i]
+        FROM generate_series(1, cardinality(p_run)) AS s (i) ORDER BY i
+    );
+    v_now := clock();
+    -- A key that somebody else records at this moment breaks the call: then each of its requests goes its own way.
+    INSERT INTO accepted
+    SELECT p_tenant[i], p_key[i], p_body_hash[i], 'run', p_run[i], NULL, v_now
+    FROM generate_series(1, cardinality(p_run)) AS s (i) WHERE v_new[i] AND p_key[i] IS NOT NULL
+    ORDER BY 1, 2;
     RETURN QUERY
     WITH w AS MATERIALIZED (SELECT i FROM generate_series(1, cardinality(p_run)) AS s (i) WHERE v_new[i]),
-    keys AS (
-        INSERT INTO accepted
-        SELECT p_tenant[i], p_key[i], p_body_hash[i], 'run', p_run[i], NULL, v_now FROM w WHERE p_key[i] IS NOT NULL
-    ),
-    hashes AS (
-        INSERT INTO redeliveries
-        SELECT p_tenant[i], p_redelivery[i], 'run', p_run[i], v_now FROM w
-        WHERE p_key[i] IS NULL AND p_redelivery[i] IS NOT NULL
-        ON CONFLICT (tenant, hash) DO UPDATE
-        SET took = excluded.took, run_id = excluded.run_id, accepted_at = excluded.accepted_at
-    ),
-    talks AS (
-        INSERT INTO conversations (tenant, conversation_id, facts, next_position, log_length, holder_run)
-        SELECT p_tenant[i], p_conversation[i], p_facts[i], 1, 1, p_run[i] FROM w
-    ),
     begun AS (
         INSERT INTO runs (run_id, tenant, conversation_id, position, status, request, text_position, max_hops,
             deadline_at, batch, root_run_id, trace_id, traceparent, tracestate, last_event, accepted_at)
@@ -88,8 +88,8 @@ BEGIN
         FROM w
     ),
     said AS (
-        INSERT INTO messages SELECT p_tenant[i], p_conversation[i], 0, p_run[i], 0, 'user', NULL, p_text[i], NULL, v_now
-        FROM w
+        INSERT INTO messages
+        SELECT p_tenant[i], p_conversation[i], 0, p_run[i], 0, 'user', NULL, p_text[i], NULL, v_now FROM w
     ),
     told AS (
         INSERT INTO events SELECT p_run[i], 1, v_now, 0, 'accepted', '{"position":0}' FROM w
@@ -99,12 +99,20 @@ BEGIN
         WHERE p_reply_to[i] IS NOT NULL
     )
     SELECT w.i, v_now FROM w;
+    INSERT INTO redeliveries
+    SELECT DISTINCT ON (p_tenant[i], p_redelivery[i]) p_tenant[i], p_redelivery[i], 'run', p_run[i], v_now
+    FROM generate_series(1, cardinality(p_run)) AS s (i)
+    WHERE v_new[i] AND p_key[i] IS NULL AND p_redelivery[i] IS NOT NULL
+    ORDER BY p_tenant[i], p_redelivery[i], i DESC
+    ON CONFLICT (tenant, hash) DO UPDATE
+    SET took = excluded.took, run_id = excluded.run_id, accepted_at = excluded.accepted_at;
 END $$;
 
--- Claims hops whose time has come. Slow: the run has to stop, attempts are used up, or the claim is mine already.
+-- Claims hops whose time has come; of lost ones only those with fewer attempts than `p_lost_below`.
+-- Slow: the run has to stop, attempts are used up, or the claim is mine already.
 CREATE FUNCTION claim_hops(
     p_run text[], p_seq int[], p_agent text[], p_claim text[], p_owner text[], p_lease_s float8[], p_max int[],
-    p_digest text[]
+    p_lost_below int[], p_digest text[]
 ) RETURNS TABLE (
     item int, now float8, token int, attempt int, kind text, pending_since float8, digest text, head bytea,
     tenant text, conversation_id text, root_run_id text, request bytea, deadline_at float8,
@@ -136,6 +144,7 @@ BEGIN
         FROM w WHERE h.run_id = p_run[i] AND h.seq = p_seq[i] AND (
             h.agent = p_agent[i] AND h.status IN ('pending', 'running') AND h.due_at <= v_now
             AND h.claim_id IS DISTINCT FROM p_claim[i] AND h.attempt < p_max[i]
+            AND (h.status = 'pending' OR h.attempt < p_lost_below[i])
         ) IS TRUE
         RETURNING w.i, h.run_id, h.seq, h.agent, h.token, h.attempt, h.kind, h.pending_since, h.digest,
             CASE WHEN p_digest[i] IS DISTINCT FROM h.digest THEN h.head END AS head,
@@ -175,6 +184,7 @@ BEGIN
     ) h
     WHERE h.agent = p_agent[i] AND h.status IN ('pending', 'running') AND r.ended_at IS NULL AND (
         h.due_at <= v_now AND (r.stop IS NOT NULL OR h.attempt >= p_max[i])
+        AND (h.status = 'pending' OR h.attempt < p_lost_below[i])
         OR h.status = 'running' AND h.claim_id = p_claim[i] AND h.started_at < v_now
     );
 END $$;
@@ -248,7 +258,7 @@ BEGIN
             FROM generate_series(1, cardinality(v_run)) AS w (i) ORDER BY i
         ),
         array_fill(p_owner, ARRAY[cardinality(v_run)]), array_fill(p_lease_s, ARRAY[cardinality(v_run)]),
-        array_fill(p_max, ARRAY[cardinality(v_run)]), NULL
+        array_fill(p_max, ARRAY[cardinality(v_run)]), array_fill(2147483647, ARRAY[cardinality(v_run)]), NULL
     ) AS c ORDER BY c.item;
 END $$;
 
@@ -263,7 +273,8 @@ BEGIN
     RETURN QUERY
     WITH w AS MATERIALIZED (
         SELECT s.i, r.stop FROM generate_series(1, cardinality(p_run)) AS s (i)
-        CROSS JOIN LATERAL (SELECT q.ended_at, q.stop FROM runs q WHERE q.run_id = p_run[i] OFFSET 0) r WHERE r.ended_at IS NULL
+        CROSS JOIN LATERAL (SELECT q.ended_at, q.stop FROM runs q WHERE q.run_id = p_run[i] OFFSET 0) r
+        WHERE r.ended_at IS NULL
     )
     UPDATE hops AS h SET due_at = clock() + p_lease_s[i]
     FROM w WHERE h.run_id = p_run[i] AND h.seq = p_seq[i] AND h.token = p_token[i] AND (h.status = 'running') IS TRUE
@@ -397,7 +408,8 @@ BEGIN
     ),
     due AS (
         INSERT INTO deliveries (delivery_id, run_id, reply_to, correlation_id, due_at)
-        SELECT p_end_id[i] || ':' || a.reply_to || ':' || a.correlation_id, a.run_id, a.reply_to, a.correlation_id, v_now
+        SELECT p_end_id[i] || ':' || a.reply_to || ':' || a.correlation_id, a.run_id, a.reply_to, a.correlation_id,
+            v_now
         FROM w JOIN addresses a ON a.run_id = p_run[i] WHERE p_end[i] IS NOT NULL
         ON CONFLICT DO NOTHING
     )

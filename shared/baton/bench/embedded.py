@@ -1,6 +1,6 @@
-"""`baton bench relay`: what a durable handoff costs on this machine.
+"""The embedded default, measured: five hops a run in one process, the journal on disk.
 
-In: how many runs of how many hops. Out: one line of figures: hops per second, latency, CPU, memory.
+In: how many runs. Out: one line of figures: hops per second, latency, CPU, memory.
 """
 
 import asyncio
@@ -9,23 +9,15 @@ import statistics
 import tempfile
 import time
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from baton.agent import Agent
+from baton.bench import stages
+from baton.bench.stages import STAGES
 from baton.broker.memory import MemoryBroker
 from baton.config import Settings
-from baton.hop.turn import Turn
 from baton.journal.sqlite.journal import SqliteJournal
-from baton.outcome import Answer, Handoff, Outcome
 from baton.service import Service, serving
-from baton.team import Team
-
-STAGES = 5
-"""Hops of a run: the router's and four agents'."""
-HISTORY_BYTES = 4096
-"""Size of the request that every hop carries along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +53,7 @@ async def relay(*, runs: int, window: int, directory: Path | None = None) -> Fig
     with tempfile.TemporaryDirectory(prefix="baton-bench-", dir=directory) as scratch:
         path = Path(scratch) / "journal.db"
         settings = Settings(concurrency=window)
-        async with serving(_team(), settings, journal=SqliteJournal(path), broker=MemoryBroker()) as service:
+        async with serving(stages.team, settings, journal=SqliteJournal(path), broker=MemoryBroker()) as service:
             cpu, began = time.process_time(), time.perf_counter()
             latencies, lost = await _send_all(service, runs, window)
             took_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu
@@ -93,16 +85,15 @@ async def _send_all(service: Service, runs: int, window: int) -> tuple[list[floa
     latencies: list[float] = []
     lost = 0
     left = iter(range(runs))
-    text = ("order invoice refund customer account delayed parcel " * 100)[:HISTORY_BYTES]
 
     async def keep_sending() -> None:
         nonlocal lost
         for _ in left:
             began = time.perf_counter()
-            run = await service.client.send(text, to="stage-1")
+            run = await service.client.send(stages.TEXT, to=stages.FIRST)
             result = await run.result(timeout_s=120)
             latencies.append(time.perf_counter() - began)
-            lost += result.text != f"seen by {STAGES - 1} stages"
+            lost += result.text != stages.ANSWER
 
     await asyncio.gather(*(keep_sending() for _ in range(min(window, runs))))
     return latencies, lost
@@ -110,22 +101,3 @@ async def _send_all(service: Service, runs: int, window: int) -> tuple[list[floa
 
 def _size_bytes(directory: Path) -> int:
     return sum(file.stat().st_size for file in directory.iterdir())
-
-
-def _team() -> Team:
-    stages = [_stage(number) for number in range(1, STAGES)]
-    edges = [a >> b for a, b in pairwise(stages)]
-    return Team("relay", edges, agents=stages)
-
-
-def _stage(number: int) -> Agent:
-    agent = Agent(f"stage-{number}", f"Stage {number} of the relay")
-
-    @agent.turn
-    async def take(turn: Turn) -> Outcome:
-        seen = turn.facts.get("seen", 0) + 1
-        if number == STAGES - 1:
-            return Answer(f"seen by {seen} stages")
-        return Handoff(f"stage-{number + 1}", reason="next stage", facts={"seen": seen})
-
-    return agent
