@@ -7,6 +7,7 @@ and only then acks. `python -m tests.bench.raw STAGE URL` is one stage.
 import asyncio
 import contextlib
 import json
+import os
 import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,6 +19,8 @@ from baton.bench.load import Submit
 from baton.bench.stages import STAGES, TEXT
 
 PREFETCH = 200
+SERVING = b"serving\n"
+"""What a stage prints once it consumes."""
 QUORUM = {"x-queue-type": "quorum"}
 ANSWERS = STAGES + 1
 """The queue after the last stage is the driver's."""
@@ -86,7 +89,7 @@ async def work(stage: int, url: str) -> None:
         await publish(queue_of(stage + 1), worked_on(body, stage))
 
     async with consuming(url, queue_of(stage), on_body):
-        print("serving", flush=True)
+        os.write(1, SERVING)
         await asyncio.Event().wait()
 
 

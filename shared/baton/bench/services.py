@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -25,6 +25,9 @@ from baton.topology.address import address_of
 from baton.topology.differences import Kind, differences
 from baton.topology.management import connected
 from baton.topology.wanted import wanted
+
+SETTLE_S = 1.0
+"""How long to let what the start left behind come to rest, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,24 +90,35 @@ async def relay(servers: Servers, plan: Plan, watch: Watch = unwatched) -> Measu
     await prepare(servers)
     async with running(servers, plan.profile) as processes, requesting(servers.broker_url) as submit:
         groups = processes.groups | server_groups(servers)
-        if not await load.warm_up(submit, plan.warm_up):
-            raise ConfigError("the relay gave wrong results before anything was measured")
-        await settled()
-        steady = None
-        if plan.rate_seconds:
-            steady = await load.steady(submit, groups, rate=plan.rate, seconds=plan.rate_seconds, stages=stages.STAGES)
-        processes.sample(signal.SIGUSR1)
-        with watch(groups):
-            full = await load.full(submit, groups, window=plan.window, seconds=plan.seconds, stages=stages.STAGES)
-        processes.sample(signal.SIGUSR2)
+
+        @contextlib.contextmanager
+        def watched(watched: Groups) -> Iterator[None]:
+            processes.sample(signal.SIGUSR1)
+            with watch(watched):
+                yield
+            processes.sample(signal.SIGUSR2)
+
+        steady, full = await both_loads(submit, groups, plan, watched)
         memory_mib = machine.memory_mib({**groups, load.DRIVER: [os.getpid()]})
         profiles = await processes.profiles(full.runs)
     return Measured(full, steady, memory_mib, profiles)
 
 
-async def settled() -> None:
-    """Let what the start of the processes left behind come to rest."""
-    await asyncio.sleep(1.0)
+async def both_loads(submit: load.Submit, groups: Groups, plan: Plan, watch: Watch) -> tuple[Load | None, Load]:
+    """Warm a relay up and measure it: at a steady rate, and with the window full.
+
+    Raises:
+        ConfigError: It does not work.
+    """
+    if not await load.warm_up(submit, plan.warm_up):
+        raise ConfigError("the relay gave wrong results before anything was measured")
+    await asyncio.sleep(SETTLE_S)
+    steady = None
+    if plan.rate_seconds:
+        steady = await load.steady(submit, groups, rate=plan.rate, seconds=plan.rate_seconds, stages=stages.STAGES)
+    with watch(groups):
+        full = await load.full(submit, groups, window=plan.window, seconds=plan.seconds, stages=stages.STAGES)
+    return steady, full
 
 
 async def prepare(servers: Servers) -> None:

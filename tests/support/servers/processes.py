@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from tests.support.servers import machine, ready
 from tests.support.servers.locks import wait_until
@@ -120,7 +121,7 @@ class LocalServer:
             )
 
 
-def as_account(account: Account | None) -> dict[str, object]:
+def as_account(account: Account | None) -> dict[str, Any]:
     """Return the arguments of `subprocess` that run a program as `account`."""
     return {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
 

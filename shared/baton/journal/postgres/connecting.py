@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import random
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
@@ -34,6 +34,9 @@ _NAME = re.compile("[a-z_][a-z0-9_]{0,62}")
 class Connection(Protocol):
     """What the journal uses of a connection of the driver."""
 
+    close: Callable[..., Awaitable[None]]
+    """Takes leave of the server and closes it, in `timeout` seconds."""
+
     async def execute(self, sql: str, *values: object) -> str:
         """Execute, and return the command's tag, such as `UPDATE 1`."""
         ...
@@ -56,10 +59,6 @@ class Connection(Protocol):
 
     def is_closed(self) -> bool:
         """Return True where it cannot be used any more."""
-        ...
-
-    async def close(self, *, timeout: float) -> None:  # the driver's own word
-        """Take leave of the server and close it, in so many seconds."""
         ...
 
     def terminate(self) -> None:

@@ -1,0 +1,92 @@
+"""Raw aio-pika and Baton, measured by turns on the same servers.
+
+In: servers, a plan, and how often. Out: one `Row` for each measurement.
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from baton.bench import load, machine, services, stages
+from baton.bench.processes import Servers
+from baton.bench.services import Measured, Plan, Watch, unwatched
+from tests.bench import filling, raw
+from tests.bench.instructions import Instructions
+
+ROOT = Path(__file__).resolve().parents[2]
+RAW, BATON = "raw aio-pika", "baton"
+CONTESTANTS = (RAW, BATON)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement."""
+
+    name: str
+    measured: Measured
+    instructions: dict[str, float]
+    """Millions per hop with the window full, by group; empty where they cannot be counted."""
+
+
+@contextlib.asynccontextmanager
+async def raw_stages(url: str) -> AsyncIterator[list[int]]:
+    """Run the reference's five processes, and give their ids."""
+    running: list[asyncio.subprocess.Process] = []
+    try:
+        for stage in range(1, stages.STAGES + 1):
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "tests.bench.raw", str(stage), url, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+            )
+            running.append(process)
+            assert process.stdout is not None
+            assert await process.stdout.readline() == raw.SERVING
+        yield [process.pid for process in running]
+    finally:
+        for process in running:
+            process.kill()
+        await asyncio.gather(*(process.wait() for process in running))
+
+
+async def relay_raw(servers: Servers, plan: Plan, watch: Watch = unwatched) -> Measured:
+    """Measure the reference as `baton.bench.services.relay` measures Baton."""
+    await raw.declare(servers.broker_url)
+    async with raw_stages(servers.broker_url) as pids, raw.requesting(servers.broker_url) as submit:
+        broker = services.server_groups(servers).get("rabbitmq", [])
+        groups = {"agents": pids, "rabbitmq": broker}
+        steady, full = await services.both_loads(submit, groups, plan, watch)
+        return Measured(full, steady, machine.memory_mib({**groups, load.DRIVER: [os.getpid()]}))
+
+
+async def measured(name: str, servers: Servers, plan: Plan) -> Row:
+    """Measure one contestant once."""
+    counted = Instructions()
+    relay = relay_raw if name == RAW else services.relay
+    found = await relay(servers, plan, counted.watch)
+    return Row(name, found, counted.millions_per_hop(found.full.runs * stages.STAGES))
+
+
+async def by_turns(servers: Servers, plan: Plan, repeats: int, tell: Callable[[Row], None]) -> list[Row]:
+    """Measure both contestants `repeats` times, each after the other."""
+    rows: list[Row] = []
+    for _ in range(repeats):
+        for name in CONTESTANTS:
+            rows.append(await measured(name, servers, plan))
+            tell(rows[-1])
+    return rows
+
+
+async def filled(servers: Servers, plan: Plan, runs: int, tell: Callable[[Row], None]) -> list[Row]:
+    """Measure Baton with an empty journal, and with one of at least `runs` finished runs."""
+    rows: list[Row] = []
+    for count in (0, runs):
+        if count:
+            await filling.fill(servers.journal_url, count)
+        at_start = await filling.finished(servers.journal_url) if count else 0
+        row = await measured(BATON, servers, plan)
+        rows.append(Row(f"{BATON}, {at_start:,} finished runs", row.measured, row.instructions))
+        tell(rows[-1])
+    return rows
