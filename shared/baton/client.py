@@ -7,7 +7,7 @@ In: text and facts. Out: a `Run` to wait for. Works on the journal alone; with a
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from baton import codec, ids
@@ -44,7 +44,7 @@ class Client:
         self._broker = broker
         self._settings = settings or Settings()
         self._waiting: dict[str, set[asyncio.Event]] = {}
-        self._stop_listening = broker.listen(self._on_hint) if broker else lambda: None
+        self._stop_listening: Callable[[], None] | None = None
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -112,6 +112,7 @@ class Client:
         }
         fields = {name: value for name, value in given.items() if value is not None}
         request = Request.of({"text": text, **fields})
+        self._listen()
         accepted = await self.journal.accept(
             Accept(
                 run_id=ids.new_run_id(),
@@ -199,6 +200,7 @@ class Client:
         def is_over(status: str) -> bool:
             return status in ENDED or (status == "waiting" and not through_waits)
 
+        self._listen()
         told = asyncio.Event()
         waiting = self._waiting.setdefault(run_id, set())
         waiting.add(told)
@@ -235,7 +237,13 @@ class Client:
 
     def close(self) -> None:
         """Stop listening for hints; the journal stays open."""
-        self._stop_listening()
+        if self._stop_listening is not None:
+            self._stop_listening()
+
+    def _listen(self) -> None:
+        """Hear hints from the first run on: an agent's own process sends none, and may have no queue for them."""
+        if self._broker is not None and self._stop_listening is None:
+            self._stop_listening = self._broker.listen(self._on_hint)
 
     async def _told(self, replied: Replied) -> Replied:
         await self._publish(replied.publish)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from baton.envelope import SCHEMA, HopName, decode, restore, sealed_digest
-from tests.support.wire import GOLDEN, GOLDEN_ENVELOPE, MODELS, SCHEMAS, schema
+from tests.support.wire import GOLDEN, GOLDEN_ENVELOPE, SCHEMAS, WIRE, schema
 
 
 def test_the_golden_envelope_is_read_as_what_it_was() -> None:
@@ -37,13 +37,13 @@ def test_an_envelope_rebuilt_from_the_journal_equals_the_one_on_the_wire() -> No
     assert rebuilt.wire() == GOLDEN_ENVELOPE.wire()
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", WIRE)
 def test_the_json_schema_that_is_published_is_current(name: str) -> None:
     published = (SCHEMAS / f"{name}.json").read_text(encoding="utf-8")
-    assert published == schema(MODELS[name]), "run `python -m tests.support.wire`, and say why in CHANGELOG.md"
+    assert published == schema(name), "run `python -m tests.support.wire`, and say why in CHANGELOG.md"
 
 
 def test_the_schema_of_an_envelope_knows_every_member_of_the_golden_one() -> None:
     members = json.loads(GOLDEN.read_bytes()).keys() - {"digest"}
-    known = json.loads((SCHEMAS / "envelope.v1.json").read_text(encoding="utf-8"))["properties"].keys()
-    assert members <= known
+    known = json.loads((SCHEMAS / "envelope.v1.json").read_text(encoding="utf-8"))["$defs"]["Envelope"]["properties"]
+    assert members <= known.keys()

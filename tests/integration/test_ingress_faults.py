@@ -10,6 +10,8 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 
 from baton.broker.rabbitmq import names
+from baton.journal.records import Accept, Accepted
+from baton.journal.sqlite.journal import SqliteJournal
 from baton.service import serving
 from tests.support.cli import Cli, prepared, stop
 from tests.support.pgjournal import make_schema
@@ -102,6 +104,31 @@ async def _holds(amqp_url: str, count: int) -> bool:
 
 async def _has_taken(journal: object) -> bool:
     return len(await runs(journal)) == 1 and len(await dead(journal)) == 1  # type: ignore[arg-type]
+
+
+class _Stumbling(SqliteJournal):
+    """Raises what no journal should, at one request."""
+
+    async def accept(self, command: Accept) -> Accepted:
+        if command.request.text == "odd":
+            raise ValueError("a bug")
+        return await super().accept(command)
+
+
+async def test_a_message_that_meets_a_bug_is_kept_and_harms_no_other(amqp_url: str, tmp_path: Path) -> None:
+    await declare(amqp_url, "router", "a", "b")
+    journal = _Stumbling(str(tmp_path / "journal.db"))
+    async with (
+        serving(echoing(), settings(amqp_url, tmp_path, concurrency=1), journal=journal),
+        program(amqp_url) as one,
+    ):
+        for text in ("odd", "odd", "hello"):
+            await one.publish({"text": text}, correlation_id=text)
+        came = await one.answers(3)
+        told = [(answer.correlation_id, answer.body["status"]) for answer in came]
+        assert sorted(told) == [("hello", "completed"), ("odd", "rejected"), ("odd", "rejected")]
+        assert came[0].body["error"]["message"] == "it cannot be taken: ValueError"
+        assert len(await dead(journal)) == 2
 
 
 async def test_a_message_that_kills_each_router_ends_among_the_dead(

@@ -1,6 +1,7 @@
 """The client that needs a broker and no journal."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from baton.remote import RemoteClient
 from baton.service import Service
 from tests.support.rabbitmq import admin
 from tests.support.requests import runs, served
+from tests.support.servers.handles import RabbitServer
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 from tests.support.teams import a_team, an_agent
+from tests.support.topology import Topology
 from tests.support.waiting import until
 
 
@@ -244,3 +247,22 @@ async def test_where_there_is_no_topology_it_says_what_makes_it(amqp_url: str) -
     async with Client.from_env({"BATON_BROKER_URL": amqp_url}) as client:
         with pytest.raises(ConfigError, match="no queue for requests; `baton topology apply` makes it"):
             await client.send("hello")
+
+
+async def test_a_user_with_a_clients_rights_needs_no_more(
+    amqp_server: RabbitServer, amqp_url: str, tmp_path: Path
+) -> None:
+    topology = Topology(amqp_server, amqp_url, tmp_path, f"t{secrets.token_hex(4)}-")
+    try:
+        for done in (await topology("apply"), await topology.permit()):
+            assert done.code == 0, done
+        hidden = tmp_path / "hidden"
+        hidden.mkdir()
+        environ = {"BATON_BROKER_URL": topology.as_user("client")}
+        async with served(amqp_url, hidden), Client.from_env(environ) as client:
+            run = await client.send("ask me")
+            await run.result()
+            await run.reply("blue")
+            assert (await run.result()).text == "said blue"
+    finally:
+        topology.forget_users()

@@ -45,6 +45,8 @@ _PROPERTIES: dict[str, dict[str, tuple[str, bool]]] = {
         "baton-schema": ("Version of the envelope.", True),
         "baton-run": ("The run.", True),
         "baton-seq": ("The hop's number in its run.", True),
+        "baton-tenant": ("Whose run it is.", True),
+        "baton-from": ("The agent that published it; empty: the router's own.", True),
         "traceparent": ("W3C trace context.", False),
         "tracestate": ("Goes with `traceparent`.", False),
     },

@@ -90,7 +90,10 @@ def definitions_of(wires: list[Wire], *, ref: str) -> tuple[list[str], dict[str,
     wanted = [(model, wire.mode) for wire in wires for model in wire.models]
     refs, found = models_json_schema(wanted, by_alias=True, ref_template=ref)
     definitions: dict[str, Any] = found["$defs"]
+    written = {member for one, mode in wanted if mode == "serialization" for member in _members(one)}
     for model in {member for one, _ in wanted for member in _members(one)}:
+        if model in written:  # with all its fields, whether they have defaults or not
+            definitions[model.__name__]["required"] = list(definitions[model.__name__]["properties"])
         for name, told in _told(model).items():
             alias = model.model_fields[name].alias or name if name in model.model_fields else name
             if alias in (properties := definitions[model.__name__].get("properties", {})):

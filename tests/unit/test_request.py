@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from baton.errors import RequestError
-from baton.request import Failure, Request, Result
+from baton.request import BODY_LIMIT_BYTES, Failure, Request, Result, read
 
 
 def test_a_request_may_hold_every_field() -> None:
@@ -109,3 +109,23 @@ def test_a_result_knows_whether_it_is_the_last(status: Any, has_ended: bool) -> 
 def test_a_failure_reads_back_as_it_was_written() -> None:
     failure = Failure(code="no_agent", message="nobody", agent="router", details={"scores": {"cards": 0.2}})
     assert Failure.model_validate_json(failure.model_dump_json()) == failure
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        (b"", "bad_json", None),
+        (b"[]", "bad_request", None),
+        (b'{"reply": {}}', "bad_field", "reply.run_id"),
+        (b'{"reply": {"run_id": "r", "text": " "}}', "invalid_text", "text"),
+        (b'{"reply": {"run_id": "r", "text": "x"}, "text": "y"}', "unknown_field", "text"),
+        (b'{"cancel": {"run_id": ""}}', "bad_field", "cancel.run_id"),
+        (b'{"cancel": {"run_id": "r", "reason": "a\\u0000"}}', "invalid_text", "reason"),
+        (b'{"text": "%s"}' % (b"x" * BODY_LIMIT_BYTES), "too_large", None),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_a_body_that_says_nothing_that_can_be_done_is_refused(body: bytes, code: str, field: str | None) -> None:
+    with pytest.raises(RequestError) as raised:
+        read(body)
+    assert (raised.value.code, raised.value.field) == (code, field)

@@ -84,9 +84,11 @@ async def relay(servers: Servers, plan: Plan, watch: Watch = unwatched) -> Measu
         watch: Measures beside.
 
     Raises:
-        ConfigError: The journal or the broker is in use, or a process does not start.
+        ConfigError: The journal or the broker is in use, or a process is unknown or does not start.
         BatonError: One of them cannot be reached.
     """
+    if strange := sorted(set(plan.profile) - set(PROCESSES)):
+        raise ConfigError(f"there is no process {', '.join(strange)} to profile; there are {', '.join(PROCESSES)}")
     await prepare(servers)
     async with running(servers, plan.profile) as processes, requesting(servers.broker_url) as submit:
         groups = processes.groups | server_groups(servers)

@@ -151,7 +151,7 @@ async def _run_ids(arena: Arena, racing: Sequence[Order]) -> list[str]:
 
 async def noisy_tenant(arena: Arena) -> Verdict:
     """Let one tenant ask for very much at once, and measure what another waits for its own."""
-    loud_count, quiet_count = arena.sized((300, 10), (10_000, 10))
+    loud_count, quiet_count = arena.sized((150, 10), (10_000, 10))
     async with _tenant(arena, "quiet") as quiet, _tenant(arena, "loud") as loud:
         alone = await _waits_s(quiet, quiet_count)
         arena.struck()

@@ -8,42 +8,29 @@ from tests.e2e.faults.load import Order, orders
 from tests.e2e.faults.oracle import Verdict
 from tests.support.waiting import until
 
-ROUTER_POINTS = (
-    "accept.before_commit",
-    "accept.after_commit",
-    "hop.delivered",
-    "hop.claimed",
-    "turn.returned",
-    "finish.before_commit",
-    "finish.after_commit",
-    "hop.published",
-    "hop.acked",
-    "reply.before_commit",
-    "reply.after_commit",
-)
+ACCEPTING = ("accept.before_commit", "accept.after_commit")
+REPLYING = ("reply.before_commit", "reply.after_commit")
+STEPS = ("step.intended", "step.done", "step.recorded")
+TAKING = ("hop.delivered", "hop.claimed")
+FINISHING = ("turn.returned", "finish.before_commit", "finish.after_commit", "hop.published", "hop.acked")
+ROUTER_POINTS = (*ACCEPTING, *TAKING, *FINISHING, *REPLYING)
 """What a router passes."""
-AGENT_POINTS = (
-    "hop.delivered",
-    "hop.claimed",
-    "step.intended",
-    "step.done",
-    "step.recorded",
-    "turn.returned",
-    "finish.before_commit",
-    "finish.after_commit",
-    "hop.published",
-    "hop.acked",
-)
+AGENT_POINTS = (*TAKING, *STEPS, *FINISHING)
 """What an agent passes."""
+SHORT_ROUTER_POINTS = (*ACCEPTING, *REPLYING, "hop.delivered", "finish.after_commit", "hop.acked")
+SHORT_AGENT_POINTS = tuple(point for point in AGENT_POINTS if point not in SHORT_ROUTER_POINTS[4:])
+"""Together with the router's, every point once."""
 STEADY_PER_S = 8.0
 
 
 async def kill_at_points(arena: Arena) -> Verdict:
     """Kill a replica of the router and one of an agent at every fail point, while others of theirs go on."""
-    rounds = arena.sized(1, 20)
+    router_points, agent_points = arena.sized(
+        (SHORT_ROUTER_POINTS, SHORT_AGENT_POINTS), (ROUTER_POINTS * 20, AGENT_POINTS * 20)
+    )
 
     async def suffer(name: str, points: Sequence[str]) -> None:
-        for point in points * rounds:
+        for point in points:
             victim = arena.fleet.start(name, BATON_FAIL_AT=f"{point}:{arena.chance.randint(1, 3)}")
             told = f"{name} passes {point}"
             await until(lambda: not victim.is_running, timeout_s=PATIENCE_S, what=told)  # noqa: B023
@@ -51,7 +38,7 @@ async def kill_at_points(arena: Arena) -> Verdict:
             assert victim.was_killed, f"{victim}:\n{victim.output}"
         arena.fleet.drop(name)
 
-    both = asyncio.gather(suffer("router-2", ROUTER_POINTS), suffer("second-2", AGENT_POINTS))
+    both = asyncio.gather(suffer("router-2", router_points), suffer("second-2", agent_points))
     while not both.done():
         words = arena.chance.choice(("", "ask@2", "retry@2", "unsafe@2", "unsafe@2"))
         parks = frozenset({"review"} if words.startswith("unsafe") else ())

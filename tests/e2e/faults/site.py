@@ -26,6 +26,11 @@ SETTINGS = {
     "BATON_LOG_LEVEL": "WARNING",
 }
 """Settings under which a fault is over in seconds."""
+TABLES = (
+    *("runs", "hops", "steps", "waits", "accepted", "redeliveries", "conversations", "messages", "events"),
+    *("deliveries", "addresses", "quarantine", "ledger_calls", "ledger_effects"),
+)
+"""What runs leave behind."""
 MARGIN_S = 30.0
 """What recovery may take beside a lease and a poll, in seconds."""
 
@@ -70,10 +75,7 @@ class Site:
 
     async def clear(self) -> None:
         """Forget all runs; every one must have ended. The services go on."""
-        await self.execute(
-            "TRUNCATE runs, hops, steps, waits, accepted, redeliveries, conversations, messages, events, deliveries, "
-            "addresses, quarantine, ledger_calls, ledger_effects"
-        )
+        await self.execute(";".join(f"DELETE FROM {table}" for table in TABLES))
 
     async def execute(self, sql: str) -> None:
         """Run statements in the journal's schema."""
@@ -83,10 +85,10 @@ class Site:
         finally:
             await connection.close()
 
-    async def apply_topology(self, agents: Collection[str]) -> None:
+    async def apply_topology(self, agents: Collection[str], *, consumer_timeout_s: float = 1800.0) -> None:
         """Do what `baton topology apply` does for these agents; harmless where it is done."""
         async with connected(address_of(self.broker_url, self.management_url)) as management:
             version = await management.version()
-            needed = wanted(agents, consumer_timeout_s=1800.0, version=version)
+            needed = wanted(agents, consumer_timeout_s=consumer_timeout_s, version=version)
             for one in differences(needed, await management.seen()):
                 await management.put(one.entity)

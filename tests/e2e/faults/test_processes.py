@@ -2,16 +2,18 @@
 
 import pytest
 
+from baton import failpoints
 from tests.e2e.faults import deploys, kills, messages
 from tests.e2e.faults.arena import Arena
 
-pytestmark = [pytest.mark.crash, pytest.mark.slow]
+pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 async def test_a_kill_at_any_point_loses_and_doubles_nothing(short: Arena) -> None:
     verdict = await kills.kill_at_points(short)
     verdict.check(short.fleet.logs())
-    assert len(short.struck_at) == len(kills.ROUTER_POINTS) + len(kills.AGENT_POINTS)
+    assert {*kills.SHORT_ROUTER_POINTS, *kills.SHORT_AGENT_POINTS} == set(failpoints.POINTS)
+    assert len(short.struck_at) == len(failpoints.POINTS)
 
 
 async def test_kills_at_any_moment_lose_and_double_nothing(short: Arena) -> None:

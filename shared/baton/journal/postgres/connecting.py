@@ -119,6 +119,7 @@ class Connections:
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._slots = asyncio.Semaphore(LENT)
+        self._answered_at = 0.0
         self._is_closed = False
         try:
             _ = urlsplit(url).port  # the one part that is read strictly
@@ -129,18 +130,18 @@ class Connections:
         """Let connections be opened, after `close` too."""
         self._is_closed = False
 
-    async def open(self, *, patience_s: float = PATIENCE_S) -> Connection:
+    async def open(self, *, patience_s: float | None = None) -> Connection:
         """Open a connection of the caller's own; it is closed with the others.
 
         Args:
-            patience_s: Seconds to go on trying, >= 0; 0 tries once.
+            patience_s: Seconds to go on trying, >= 0; 0 tries once; None: `PATIENCE_S`.
 
         Raises:
             JournalUnavailableError: The server did not take it in that time.
             ConfigError: The URL cannot be used.
         """
         clock = asyncio.get_running_loop()
-        give_up_at, pause_s = clock.time() + patience_s, _PAUSE_S
+        give_up_at, pause_s = clock.time() + (PATIENCE_S if patience_s is None else patience_s), _PAUSE_S
         while True:
             if self._is_closed:
                 raise JournalUnavailableError("the journal is closed")
@@ -170,25 +171,15 @@ class Connections:
         return connection
 
     @contextlib.asynccontextmanager
-    async def lent(self, *, patience_s: float = PATIENCE_S) -> AsyncIterator[Connection]:
+    async def lent(self) -> AsyncIterator[Connection]:
         """Lend a connection for the block; one that dies in it, or is left in the middle, is not used again.
 
-        Args:
-            patience_s: Seconds to wait for one, >= 0.
-
         Raises:
-            JournalUnavailableError: None was free in that time, or none could be opened.
+            JournalUnavailableError: None could be opened, or none came free while the server answered nobody.
         """
-        clock = asyncio.get_running_loop()
-        give_up_at = clock.time() + patience_s
+        await self._wait_for_slot()
         try:
-            async with asyncio.timeout_at(give_up_at):
-                await self._slots.acquire()
-        except TimeoutError as error:
-            told = f"the journal at {shown(self.url)!r} has no connection free: {LENT} are in use"
-            raise JournalUnavailableError(told) from error
-        try:
-            connection = self._fresh() or await self.open(patience_s=max(0.0, give_up_at - clock.time()))
+            connection = self._fresh() or await self.open()
             try:
                 yield connection
             except BaseException as error:
@@ -198,8 +189,21 @@ class Connections:
             finally:
                 if connection in self._open:
                     self._idle.append(connection)
+                    self._answered_at = asyncio.get_running_loop().time()
         finally:
             self._slots.release()
+
+    async def _wait_for_slot(self) -> None:
+        clock = asyncio.get_running_loop()
+        while True:
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    await self._slots.acquire()
+                return
+            except TimeoutError as error:
+                if clock.time() - self._answered_at > PATIENCE_S:
+                    told = f"the journal at {shown(self.url)!r} does not answer: {LENT} connections wait for it"
+                    raise JournalUnavailableError(told) from error
 
     def keep(self, connection: Connection) -> None:
         """Have a connection that `open` gave lent to others."""

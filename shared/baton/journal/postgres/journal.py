@@ -16,6 +16,7 @@ from baton.journal.postgres import (
     claims,
     dead,
     finishes,
+    looks,
     pruning,
     reading,
     recording,
@@ -26,7 +27,6 @@ from baton.journal.postgres import (
     waits,
 )
 from baton.journal.postgres.connecting import Connections
-from baton.journal.postgres.transaction import Operation, T, look
 from baton.journal.postgres.writer import Writer
 from baton.journal.records import (
     Accept,
@@ -101,12 +101,9 @@ class PostgresJournal:
 
     @property
     def writer(self) -> Writer:
-        """The writer; open after `start`."""
+        """What carries out commands; open after `start`."""
         assert self._writer is not None, "the journal is not started"
         return self._writer
-
-    async def _read(self, operation: Operation[T], *, statements: int = 1) -> T:
-        return await self.writer.kept(look(self._connections, operation, statements=statements))
 
     async def accept(self, command: Accept) -> Accepted:
         """See `Journal.accept`."""
@@ -157,7 +154,7 @@ class PostgresJournal:
         chores = await self.writer.alone(sweeping.chores, is_single=True)
         if time.monotonic() >= self._look_for_stuck_at:
             self._look_for_stuck_at = time.monotonic() + STUCK_S
-            chores += await self._read(sweeping.stuck)
+            chores += await self.writer.look(sweeping.stuck)
         done = [(chore, await self._do(chore)) for chore in chores]
         return sweeping.swept([(chore, what) for chore, what in done if what.is_done])
 
@@ -174,7 +171,7 @@ class PostgresJournal:
 
     async def registry(self) -> tuple[dict[str, Card], str | None]:
         """See `Journal.registry`."""
-        graph = await self._read(registry.graph)
+        graph = await self.writer.look(registry.graph)
         return dict(graph.cards), graph.fallback
 
     async def due_results(self, *, limit: int, retry_s: float) -> list[DueResult]:
@@ -197,11 +194,11 @@ class PostgresJournal:
 
     async def quarantined(self, dead_id: str) -> Quarantined:
         """See `Journal.quarantined`."""
-        return await self._read(lambda tx: dead.quarantined(tx, dead_id))
+        return await self.writer.look(lambda tx: dead.quarantined(tx, dead_id))
 
     async def dead(self, wanted: DeadFilter) -> list[DeadView]:
         """See `Journal.dead`."""
-        return await self._read(lambda tx: dead.listed(tx, wanted), statements=2)
+        return await self.writer.look(lambda tx: dead.listed(tx, wanted), statements=2)
 
     async def redrive(self, run_id: str, *, new_run_id: str, by: str) -> Accepted:
         """See `Journal.redrive`."""
@@ -214,48 +211,48 @@ class PostgresJournal:
 
     async def history(self, tenant: str, conversation_id: str) -> tuple[Message, ...]:
         """See `Journal.history`."""
-        return await self._read(lambda tx: reading.history(tx, tenant, conversation_id))
+        return await self.writer.look(lambda tx: reading.history(tx, tenant, conversation_id))
 
     async def status(self, run_id: str) -> RunStatus:
         """See `Journal.status`."""
-        return await self._read(lambda tx: reading.status(tx, run_id))
+        return await self.writer.do(looks.STATUS, run_id)
 
     async def result(self, run_id: str) -> Result:
         """See `Journal.result`."""
-        return await self._read(lambda tx: reading.result(tx, run_id), statements=2)
+        return await self.writer.do(looks.RESULT, run_id)
 
     async def run(self, run_id: str) -> RunView:
         """See `Journal.run`."""
-        return await self._read(lambda tx: reading.run(tx, run_id), statements=2)
+        return await self.writer.look(lambda tx: reading.run(tx, run_id), statements=2)
 
     async def runs(self, wanted: RunFilter) -> list[RunView]:
         """See `Journal.runs`."""
-        return await self._read(lambda tx: reading.runs(tx, wanted))
+        return await self.writer.look(lambda tx: reading.runs(tx, wanted))
 
     async def hops(self, run_id: str) -> list[HopView]:
         """See `Journal.hops`."""
-        return await self._read(lambda tx: reading.hops(tx, run_id))
+        return await self.writer.look(lambda tx: reading.hops(tx, run_id))
 
     async def steps(self, run_id: str) -> list[StepView]:
         """See `Journal.steps`."""
-        return await self._read(lambda tx: reading.steps(tx, run_id))
+        return await self.writer.look(lambda tx: reading.steps(tx, run_id))
 
     async def waits(self, run_id: str) -> list[WaitView]:
         """See `Journal.waits`."""
-        return await self._read(lambda tx: reading.waits(tx, run_id))
+        return await self.writer.look(lambda tx: reading.waits(tx, run_id))
 
     async def events(self, run_id: str, *, after: int = 0) -> list[EventView]:
         """See `Journal.events`."""
-        return await self._read(lambda tx: reading.events(tx, run_id, after))
+        return await self.writer.look(lambda tx: reading.events(tx, run_id, after))
 
     async def agents(self) -> list[AgentView]:
         """See `Journal.agents`."""
-        return await self._read(reading.agents)
+        return await self.writer.look(reading.agents)
 
     async def prune(self, *, older_than_s: float, is_dry: bool, limit: int | None = None) -> int:
         """See `Journal.prune`."""
         if is_dry:
-            return await self._read(lambda tx: pruning.count(tx, older_than_s))
+            return await self.writer.look(lambda tx: pruning.count(tx, older_than_s))
         total = 0
         while size := pruning.next_batch(limit, total):
             gone = await self._prune(older_than_s, size)

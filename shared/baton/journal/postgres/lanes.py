@@ -54,6 +54,8 @@ class Kind(Generic[C, R]):
     """Carries out one command in a transaction of its own."""
     name: str = ""
     """Prefix of the fail points around the commit."""
+    is_read: bool = False
+    """True: it writes nothing."""
 
 
 @dataclass(slots=True, eq=False)

@@ -32,7 +32,7 @@ async def find(tx: Transaction, run_id: str) -> str:
     Raises:
         NotFoundError: There is no such run, or several.
     """
-    _check_text(run_id)
+    check_text(run_id)
     if await tx.one("SELECT 1 FROM runs WHERE run_id = $1", run_id):
         return run_id
     found = []
@@ -78,7 +78,7 @@ async def runs(tx: Transaction, wanted: RunFilter) -> list[RunView]:
     """Return the newest runs that match, the newest last."""
     given = wanted.model_dump(exclude={"limit"}, exclude_none=True)
     for text in given.values():
-        _check_text(text)
+        check_text(text)
     where = " AND ".join(f"r.{name} = ${number}" for number, name in enumerate(given, 2)) or "true"
     found = await tx.all(
         f"SELECT r.*, {TEXT} FROM runs r WHERE {where} ORDER BY r.run_id DESC LIMIT $1", wanted.limit, *given.values()
@@ -92,7 +92,7 @@ async def status(tx: Transaction, run_id: str) -> RunStatus:
     Raises:
         NotFoundError: There is no such run.
     """
-    _check_text(run_id)
+    check_text(run_id)
     found: RunStatus | None = await tx.value("SELECT status FROM runs WHERE run_id = $1", run_id)
     if found is None:
         raise NotFoundError(f"no run {run_id!r}; `baton runs` lists them")
@@ -111,19 +111,22 @@ async def result(tx: Transaction, run_id: str) -> Result:
 
 async def results(tx: Transaction, run_ids: Sequence[str]) -> dict[str, Result]:
     """Return how runs stand, by their ids."""
-    found = await tx.all(
-        "SELECT r.run_id, r.conversation_id, r.status, r.agent, r.result, r.error, c.facts, ARRAY("
-        "SELECT h.agent FROM hops h WHERE h.run_id = r.run_id AND h.kind <> 'reply' ORDER BY h.seq) AS trail, "
-        "q.wait_id, q.kind, q.prompt, q.options, q.deadline_at "
-        "FROM runs r JOIN conversations c ON c.tenant = r.tenant AND c.conversation_id = r.conversation_id "
-        "LEFT JOIN LATERAL (SELECT * FROM waits w WHERE w.run_id = r.run_id AND w.status = 'waiting' "
-        "AND r.status = 'waiting' ORDER BY w.created_at DESC LIMIT 1) AS q ON true WHERE r.run_id = ANY ($1)",
-        list(run_ids),
-    )
-    return {row["run_id"]: _result(row) for row in found}
+    return {row["run_id"]: result_of(row) for row in await tx.all(RESULTS, list(run_ids))}
 
 
-def _result(row: Any) -> Result:
+RESULTS = (
+    "SELECT r.run_id, r.conversation_id, r.status, r.agent, r.result, r.error, c.facts, ARRAY("
+    "SELECT h.agent FROM hops h WHERE h.run_id = r.run_id AND h.kind <> 'reply' ORDER BY h.seq) AS trail, "
+    "q.wait_id, q.kind, q.prompt, q.options, q.deadline_at "
+    "FROM runs r JOIN conversations c ON c.tenant = r.tenant AND c.conversation_id = r.conversation_id "
+    "LEFT JOIN LATERAL (SELECT * FROM waits w WHERE w.run_id = r.run_id AND w.status = 'waiting' "
+    "AND r.status = 'waiting' ORDER BY w.created_at DESC LIMIT 1) AS q ON true WHERE r.run_id = ANY ($1::text[])"
+)
+"""Reads how runs stand."""
+
+
+def result_of(row: Any) -> Result:
+    """Return a row of `RESULTS` as a result."""
     answer = codec.decode(row["result"]) if row["result"] else {}
     return Result(
         run_id=row["run_id"],
@@ -227,7 +230,7 @@ def _json(stored: bytes | None) -> Any:
     return None if stored is None else codec.decode(stored)
 
 
-def _check_text(text: str) -> None:
+def check_text(text: str) -> None:
     """Refuse what no stored text can be: the server would call it an error of its own.
 
     Raises:

@@ -84,12 +84,10 @@ async def carry_out(
     Raises:
         JournalUnavailableError: The server did not answer in time.
     """
-    clock = asyncio.get_running_loop()
-    give_up_at = clock.time() + PATIENCE_S
-    races = 0
+    again = _Again()
     while True:
         try:
-            async with connections.lent(patience_s=max(0.0, give_up_at - clock.time())) as connection:
+            async with connections.lent() as connection:
                 if is_single:
                     result = await operation(Transaction(connection))
                 else:
@@ -97,12 +95,7 @@ async def carry_out(
                 _notice(after_commit)
             return result
         except Exception as error:
-            if faults.is_race(error):
-                races += 1
-            is_over = races >= RACES if faults.is_race(error) else clock.time() > give_up_at
-            if is_over or not (faults.is_race(error) or faults.is_away(error)):
-                faults.tell(error)
-        await asyncio.sleep(_PAUSE_S * (races or 1) * random.random())
+            await again.after(error)
 
 
 async def look(connections: Connections, operation: Operation[T], *, statements: int = 2) -> T:
@@ -116,18 +109,36 @@ async def look(connections: Connections, operation: Operation[T], *, statements:
     Raises:
         JournalUnavailableError: The server did not answer in time.
     """
-    clock = asyncio.get_running_loop()
-    give_up_at = clock.time() + PATIENCE_S
+    again = _Again()
     while True:
         try:
-            async with connections.lent(patience_s=max(0.0, give_up_at - clock.time())) as connection:
+            async with connections.lent() as connection:
                 if statements == 1:
                     return await operation(Transaction(connection))
                 return await _committed(connection, operation, "", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         except Exception as error:
-            if not faults.is_away(error) or clock.time() > give_up_at:
-                faults.tell(error)
-        await asyncio.sleep(_PAUSE_S)
+            await again.after(error)
+
+
+class _Again:
+    """How often, and for how long, an operation is done again."""
+
+    def __init__(self) -> None:
+        self._races = 0
+        self._give_up_at: float | None = None
+
+    async def after(self, error: Exception) -> None:
+        """Return when the operation may be done again after `error`; raise where that is no use."""
+        now = asyncio.get_running_loop().time()
+        if faults.is_race(error):
+            self._races += 1
+            is_over = self._races >= RACES
+        else:
+            self._give_up_at = self._give_up_at or now + PATIENCE_S
+            is_over = not faults.is_away(error) or now > self._give_up_at
+        if is_over:
+            faults.tell(error)
+        await asyncio.sleep(_PAUSE_S * (self._races or 1) * random.random())
 
 
 async def _committed(connection: Connection, operation: Operation[T], name: str, begin: str = "BEGIN") -> T:

@@ -1,7 +1,7 @@
-"""All that the journal writes: many commands in one call where that can be, each on its own where it cannot.
+"""All that the journal is asked for: many commands in one call where that can be, each on its own where it cannot.
 
-In: commands and operations from the event loop. Out: their results once they are durable. Nothing that was
-begun stops because its caller went away.
+In: commands and operations from the event loop. Out: their results; what was written is durable. Nothing
+that was begun stops because its caller went away.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from baton.errors import JournalUnavailableError
 from baton.journal.postgres.connecting import Connections
 from baton.journal.postgres.lanes import Kind, Lane, Order
-from baton.journal.postgres.transaction import Operation, carry_out
+from baton.journal.postgres.transaction import Operation, carry_out, look
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -22,7 +22,7 @@ QUIET_S = 0.8
 
 
 class Writer:
-    """Carries out what the journal is asked to write.
+    """Carries out what the journal is asked for.
 
     Args:
         connections: Where to get them.
@@ -37,7 +37,8 @@ class Writer:
         """Transactions so far."""
         self.after_commit: Callable[[], None] = lambda: None
         """Called after each commit; tests make it raise, to lose a commit's reply."""
-        self._lane = Lane(connections, self._send_alone, self._committed)
+        self._writes = Lane(connections, self._send_alone, self._committed)
+        self._reads = Lane(connections, self._send_alone, self._answered)
 
     async def do(self, kind: Kind[C, R], command: C, *, is_plain: bool = True) -> R:
         """Carry out a command, with others where that can be.
@@ -55,7 +56,7 @@ class Writer:
         if not is_plain:
             return await self.alone(kind.alone(command), kind.name)
         order = Order(kind, command, kind.columns(command))
-        self._lane.add(order)
+        (self._reads if kind.is_read else self._writes).add(order)
         return await order.future
 
     async def alone(self, operation: Operation[T], name: str = "", *, is_single: bool = False) -> T:
@@ -71,11 +72,19 @@ class Writer:
         """
         if self._is_closed:
             raise JournalUnavailableError("the journal is closed")
-        return await self.kept(
+        return await self._kept(
             carry_out(self._connections, operation, name=name, after_commit=self._committed, is_single=is_single)
         )
 
-    async def kept(self, work: Coroutine[Any, Any, T]) -> T:
+    async def look(self, operation: Operation[T], *, statements: int = 1) -> T:
+        """Return what a read-only operation of so many statements gives, at one moment.
+
+        Raises:
+            JournalUnavailableError: The server did not answer in time.
+        """
+        return await self._kept(look(self._connections, operation, statements=statements))
+
+    async def _kept(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what `work` gives; it goes on to its end even where its caller is cancelled."""
         return await asyncio.shield(self._start(work))
 
@@ -84,33 +93,40 @@ class Writer:
         if self._is_closed:
             return
         self._is_closed = True
-        closing = self._start(self._lane.close())
+        lanes = (self._writes, self._reads)
+        closing = [self._start(lane.close()) for lane in lanes]
         seen = -1
         while self._tasks and seen != self._done_count:
             seen = self._done_count
             await asyncio.wait(self._tasks, timeout=QUIET_S)
-        left = [closing, *self._tasks]
-        self._lane.abandon()
+        left = [*closing, *self._tasks]
+        for lane in lanes:
+            lane.abandon()
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
     def _committed(self) -> None:
         self.commit_count += 1
-        self._done_count += 1
+        self._answered()
         self.after_commit()
+
+    def _answered(self) -> None:
+        self._done_count += 1
 
     def _send_alone(self, order: Order[Any, Any]) -> None:
         task = self._start(self._see_to(order))
         task.add_done_callback(lambda _: order.give_up())
 
     async def _see_to(self, order: Order[Any, Any]) -> None:
-        operation = order.kind.alone(order.command)
+        kind, operation = order.kind, order.kind.alone(order.command)
         try:
-            result = await carry_out(self._connections, operation, name=order.kind.name, after_commit=self._committed)
+            if kind.is_read:
+                result = await look(self._connections, operation)
+            else:
+                result = await carry_out(self._connections, operation, name=kind.name, after_commit=self._committed)
         except Exception as error:
-            if not order.future.done():
-                order.future.set_exception(error)
+            order.fail(error)
         else:
             if not order.future.done():
                 order.future.set_result(result)
