@@ -5,7 +5,7 @@ READY := .venv/ready
 SECRETS := $(or $(DESK_SECRETS),deploy/secrets)
 
 .DEFAULT_GOAL := help
-.PHONY: help install check format test demo up down logs docker bench mutants clean
+.PHONY: help install check format test chaos demo up down logs docker bench mutants clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ format: $(READY) ## Format, and fix what the linter can fix
 
 test: $(READY) ## Run every test, two at a time; ARGS="-k name" chooses
 	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+chaos: $(READY) ## Inject every fault in full and report, 1 hour; ARGS="--only poison --seed 7 --json FILE"
+	$(BIN)/python -m tests.e2e.faults $(ARGS)
 
 demo: $(READY) ## Run the shipped desk on its sixteen requests
 	$(BIN)/baton demo $(ARGS)

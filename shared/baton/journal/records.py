@@ -253,9 +253,8 @@ class Origin:
     key: str | None = None
     """Idempotency key; None: only `redelivery_key` tells a repetition."""
     redelivery_key: str | None = None
-    """What a message without a key is recorded under: a hash of it."""
+    """What a message without a key is recorded under: a hash; looked up for redelivered ones, for `REDELIVERY_S`."""
     is_redelivered: bool = False
-    """True: a command recorded under `redelivery_key` within `REDELIVERY_S` is this one."""
     reply_to: str | None = None
     """Queue that gets the run's result and its questions; None: nobody asked for them."""
     correlation_id: str | None = None
@@ -289,10 +288,9 @@ class Accepted:
     run_id: str
     conversation_id: str
     took: Literal["run", "reply", "cancel"]
-    is_new: bool
-    """False: its key was known; nothing was done again."""
+    is_new: bool  # False: its key was known; nothing was done again
     publish: tuple[PendingHop, ...] = ()
-    claim: Claim | None = None  # hop 0, where it was to be claimed
+    claim: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from baton.topology.management import connected
 from baton.topology.wanted import wanted
 from tests.e2e.faults import ledger
 from tests.support.pgjournal import make_schema
+from tests.support.waiting import until
 
 LEASE_S = 2.0
 POLL_S = 0.3
@@ -74,8 +75,16 @@ class Site:
         await self.apply_topology(agents)
 
     async def clear(self) -> None:
-        """Forget all runs; every one must have ended. The services go on."""
-        await self.execute(";".join(f"DELETE FROM {table}" for table in TABLES))
+        """Forget all runs; what services still work on is fenced."""
+
+        async def is_clear() -> bool:
+            try:
+                await self.execute(";".join(f"DELETE FROM {table}" for table in TABLES))
+            except asyncpg.DeadlockDetectedError:
+                return False
+            return True
+
+        await until(is_clear, timeout_s=MARGIN_S)
 
     async def execute(self, sql: str) -> None:
         """Run statements in the journal's schema."""
