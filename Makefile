@@ -55,8 +55,8 @@ docker:
 	@docker compose version >/dev/null 2>&1 || { echo "'make $(MAKECMDGOALS)' needs Docker with Compose v2, and 'docker compose version' fails; 'make demo' needs neither" >&2; exit 1; }
 	@docker info >/dev/null 2>&1 || { echo "'make $(MAKECMDGOALS)' needs a Docker engine, and none answers ('docker info'); 'make demo' needs none" >&2; exit 1; }
 
-bench: $(READY) ## Measure the relay
-	$(BIN)/baton bench relay $(ARGS)
+bench: $(READY) ## Measure the relay beside raw aio-pika, on servers of its own with data in memory; ARGS=--help tells more
+	$(BIN)/python -m tests.bench $(ARGS)
 
 mutants: $(READY) ## Break the pure decisions in every small way, count what the tests notice (10 minutes)
 	$(BIN)/uv sync --frozen --group mutants --inexact

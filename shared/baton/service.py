@@ -207,7 +207,7 @@ class Service:
 
     async def _consume(self, consume: Callable[[], Coroutine[Any, Any, Consumer]]) -> None:
         """Begin to consume a queue of the edge, as soon as there is one."""
-        for pause_s in chain((1, 2, 5, 10), repeat(20)):
+        for pause_s in chain((1, 2), repeat(5)):
             try:
                 self._consumers.append(await consume())
                 return

@@ -25,15 +25,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rate-seconds", type=float, default=10.0, help="of the other part; 0: none (10)")
     parser.add_argument("--fill", type=int, metavar="RUNS", help="instead: with no and with RUNS finished runs")
     parser.add_argument("--profile", nargs="*", choices=PROCESSES, help="instead: where these processes' time goes")
+    parser.add_argument("--instructions", action="store_true", help="count these, by perf: load changes them little")
     parser.add_argument("--json", action="store_true", help="a line for each measurement")
     return parser.parse_args()
 
 
 async def measure(servers: Servers, given: argparse.Namespace) -> None:
     def tell(row: Row) -> None:
-        print(json.dumps(dataclasses.asdict(row)) if given.json else f"{row.name}: {report.line(row)}", flush=True)
+        print(json.dumps(dataclasses.asdict(row)) if given.json else report.line(row), flush=True)
 
-    plan = Plan(given.window, given.seconds, given.rate, given.rate_seconds)
+    rate_seconds = 0.0 if given.instructions else given.rate_seconds
+    plan = Plan(given.window, given.seconds, given.rate, rate_seconds)
     if given.profile is not None:
         plan = dataclasses.replace(plan, rate_seconds=0.0, profile=tuple(given.profile or ("stage-2", "router")))
         row = await comparing.measured(comparing.BATON, servers, plan)
@@ -41,10 +43,11 @@ async def measure(servers: Servers, given: argparse.Namespace) -> None:
         for one in row.measured.profiles:
             show_profile(one)
         return
+    work = comparing.Work(servers, plan, given.instructions, tell)
     if given.fill is not None:
-        rows = await comparing.filled(servers, plan, given.fill, tell)
+        rows = await comparing.filled(work, given.fill)
     else:
-        rows = await comparing.by_turns(servers, plan, given.repeats, tell)
+        rows = await comparing.by_turns(work, given.repeats)
     if not given.json:
         print(f"\n{report.table(rows)}")
         if given.fill is None:

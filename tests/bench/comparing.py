@@ -8,7 +8,7 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from baton.bench import load, machine, services, stages
@@ -29,7 +29,7 @@ class Row:
     name: str
     measured: Measured
     instructions: dict[str, float]
-    """Millions per hop with the window full, by group; empty where they cannot be counted."""
+    """Millions per hop with the window full, by group; empty where they were not counted."""
 
 
 @contextlib.asynccontextmanager
@@ -61,32 +61,56 @@ async def relay_raw(servers: Servers, plan: Plan, watch: Watch = unwatched) -> M
         return Measured(full, steady, machine.memory_mib({**groups, load.DRIVER: [os.getpid()]}))
 
 
-async def measured(name: str, servers: Servers, plan: Plan) -> Row:
-    """Measure one contestant once."""
+async def measured(name: str, servers: Servers, plan: Plan, *, counts: bool = False) -> Row:
+    """Measure one contestant once.
+
+    Args:
+        name: One of `CONTESTANTS`.
+        servers: Where.
+        plan: What.
+        counts: True: count instructions, which makes every switch between processes slow, so that the
+            time of whoever switches often is not what it is otherwise.
+    """
     counted = Instructions()
     relay = relay_raw if name == RAW else services.relay
-    found = await relay(servers, plan, counted.watch)
+    found = await relay(servers, plan, counted.watch if counts else unwatched)
     return Row(name, found, counted.millions_per_hop(found.full.runs * stages.STAGES))
 
 
-async def by_turns(servers: Servers, plan: Plan, repeats: int, tell: Callable[[Row], None]) -> list[Row]:
+@dataclass(frozen=True)
+class Work:
+    """What is to be measured."""
+
+    servers: Servers
+    plan: Plan
+    counts: bool
+    """See `measured`."""
+    tell: Callable[[Row], None]
+    """Called with each row."""
+
+    async def one(self, name: str) -> Row:
+        """Measure one contestant once."""
+        return await measured(name, self.servers, self.plan, counts=self.counts)
+
+
+async def by_turns(work: Work, repeats: int) -> list[Row]:
     """Measure both contestants `repeats` times, each after the other."""
     rows: list[Row] = []
     for _ in range(repeats):
         for name in CONTESTANTS:
-            rows.append(await measured(name, servers, plan))
-            tell(rows[-1])
+            rows.append(await work.one(name))
+            work.tell(rows[-1])
     return rows
 
 
-async def filled(servers: Servers, plan: Plan, runs: int, tell: Callable[[Row], None]) -> list[Row]:
+async def filled(work: Work, runs: int) -> list[Row]:
     """Measure Baton with an empty journal, and with one of at least `runs` finished runs."""
     rows: list[Row] = []
     for count in (0, runs):
         if count:
-            await filling.fill(servers.journal_url, count)
-        at_start = await filling.finished(servers.journal_url) if count else 0
-        row = await measured(BATON, servers, plan)
-        rows.append(Row(f"{BATON}, {at_start:,} finished runs", row.measured, row.instructions))
-        tell(rows[-1])
+            await filling.fill(work.servers.journal_url, count)
+        at_start = await filling.finished(work.servers.journal_url) if count else 0
+        row = await work.one(BATON)
+        rows.append(replace(row, name=f"{BATON}, {at_start:,} finished runs"))
+        work.tell(rows[-1])
     return rows

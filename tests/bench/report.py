@@ -9,29 +9,17 @@ from statistics import median
 from tests.bench.comparing import BATON, RAW, Row
 
 GROUPS = ("router", "agents", "rabbitmq", "postgres", "driver")
-HEAD = (
-    "contestant",
-    "hops/s",
-    "CPU s per 1,000 hops",
-    *GROUPS,
-    "M instructions/hop",
-    "p50 ms",
-    "p95 ms",
-    "p99 ms",
-    "MiB",
-    "lost",
-    "others' cores",
-)
 
 
 def table(rows: Sequence[Row]) -> str:
-    lines = [HEAD, ["---"] * len(HEAD), *map(_cells, rows)]
+    head = ["contestant", *_cells(rows[0])]
+    lines = [head, ["---"] * len(head), *([row.name, *_cells(row).values()] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def line(row: Row) -> str:
     """Return a row for whoever waits."""
-    return "  ".join(f"{name} {cell}" for name, cell in zip(HEAD[1:], _cells(row)[1:], strict=True))
+    return f"{row.name}: {' · '.join(f'{cell} {name}' for name, cell in _cells(row).items() if cell != '-')}"
 
 
 def ratios(rows: Sequence[Row]) -> str:
@@ -41,15 +29,15 @@ def ratios(rows: Sequence[Row]) -> str:
         ours, theirs = (median(value(row) for row in rows if row.name == name) for name in (BATON, RAW))
         return ours, theirs
 
+    if all(row.instructions for row in rows):
+        ours, theirs = compared(lambda row: sum(row.instructions.values()))
+        return f"baton: instructions {ours / theirs:.2f} × raw"
     cpu, reference_cpu = compared(lambda row: row.measured.full.cpu_s_in_all)
     hops, reference_hops = compared(lambda row: row.measured.full.hops_per_s)
     told = [
         f"CPU {cpu / reference_cpu:.2f} × raw (floor 1.6, aim 1.25)",
         f"hops/s {hops / reference_hops:.2f} × raw (floor 0.6, aim 0.8)",
     ]
-    if all(row.instructions for row in rows):
-        ours, theirs = compared(lambda row: sum(row.instructions.values()))
-        told.insert(1, f"instructions {ours / theirs:.2f} × raw")
     if all(row.measured.steady and row.measured.steady.p50_ms for row in rows):
         ours, theirs = compared(_p50_ms)
         told.append(f"p50 of five hops raw {ours - theirs:+.1f} ms (at most +5)")
@@ -63,18 +51,18 @@ def _p50_ms(row: Row) -> float:
     return steady.p50_ms
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row) -> dict[str, str]:
+    """Return a row's cells by their heads: times, or instructions where they were counted."""
     full, steady = row.measured.full, row.measured.steady
-    latencies = (None, None, None) if steady is None else (steady.p50_ms, steady.p95_ms, steady.p99_ms)
-    cpu = full.cpu_s_per_1000_hops
-    return [
-        row.name,
-        f"{full.hops_per_s:,.0f}",
-        f"{full.cpu_s_in_all:.3f}",
-        *(f"{cpu[group]:.3f}" if group in cpu else "-" for group in GROUPS),
-        f"{sum(row.instructions.values()):.2f}" if row.instructions else "-",
-        *("-" if ms is None else f"{ms:.1f}" for ms in latencies),
-        str(sum(row.measured.memory_mib.values())),
-        str(row.measured.lost),
-        f"{full.other_cores:.2f}",
-    ]
+    if row.instructions:
+        found, unit, in_all = row.instructions, "M instructions/hop", sum(row.instructions.values())
+    else:
+        found, unit, in_all = full.cpu_s_per_1000_hops, "CPU s/1,000 hops", full.cpu_s_in_all
+    cells = {unit: f"{in_all:.3f}"} | {group: f"{found[group]:.3f}" if group in found else "-" for group in GROUPS}
+    if not row.instructions:
+        latencies = (None, None, None) if steady is None else (steady.p50_ms, steady.p95_ms, steady.p99_ms)
+        at_rate = ("-" if ms is None else f"{ms:.1f}" for ms in latencies)
+        cells = {"hops/s": f"{full.hops_per_s:,.0f}"} | cells
+        cells |= dict(zip(("p50 ms", "p95 ms", "p99 ms"), at_rate, strict=True))
+        cells |= {"MiB": str(sum(row.measured.memory_mib.values()))}
+    return cells | {"lost": str(row.measured.lost), "others' cores": f"{full.other_cores:.2f}"}

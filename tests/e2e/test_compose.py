@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,12 @@ class Desk:
         with urlopen(request, timeout=10) as answer:
             return json.load(answer)
 
+    def owners(self, agent: str) -> int:
+        """Return how many processes took hops of `agent`, by the journal."""
+        query = f"SELECT count(DISTINCT owner) FROM baton.hops WHERE agent = '{agent}'"
+        told = self.compose("exec", "-T", "postgres", "psql", "-U", "postgres", "-d", "baton", "-Atc", query)
+        return int(told)
+
 
 def free_ports(count: int) -> list[int]:
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
@@ -72,6 +78,13 @@ def works(*command: str, timeout_s: float = 30) -> bool:
         return subprocess.run(command, capture_output=True, timeout=timeout_s, check=False).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
+
+
+def is_there(image: str) -> bool:
+    """Whether the engine has the image; only CI fetches what it has not."""
+    if works("docker", "image", "inspect", image):
+        return True
+    return bool(os.environ.get("CI")) and works("docker", "pull", "--quiet", image, timeout_s=PULL_S)
 
 
 @pytest.fixture
@@ -89,15 +102,9 @@ def engine(project: Desk) -> Iterator[Desk]:
     """The project where an engine has the images; whatever the test started is gone afterwards."""
     if not works("docker", "info"):
         pytest.skip("needs a Docker engine ('docker info' fails)")
-    missing = [
-        image
-        for image in IMAGES
-        if not works("docker", "image", "inspect", image)
-        and not works("docker", "pull", "--quiet", image, timeout_s=PULL_S)
-    ]
+    missing = [image for image in IMAGES if not is_there(image)]
     if missing:
-        told = f"the Docker engine has no image {', '.join(missing)}, and cannot pull it"
-        pytest.fail(told) if os.environ.get("CI") else pytest.skip(told)
+        pytest.skip(f"the Docker engine has no image {', '.join(missing)}, and cannot pull it")
     yield project
     project.compose("--profile", "cli", "down", "--volumes", "--remove-orphans", "--timeout", "5")
 
@@ -165,16 +172,14 @@ async def test_the_desk_runs_as_services(engine: Desk) -> None:
     assert "frozen" in result["text"]
 
     engine.compose("up", "--detach", "--wait", "--no-recreate", "--scale", "cards=3", timeout_s=UP_S)
-    consumers = await until(three(engine), timeout_s=60, what="three consumers of cards")
-    assert len({consumer["channel_details"]["peer_host"] for consumer in consumers}) == 3
+    hosts = await until(lambda: three_hosts(engine), timeout_s=30, what="three consumers of the queue of cards")
+    assert len(hosts) == 3
 
     requests = [{"text": "how do I unblock my PIN", "to": "cards", "facts": {"customer": "june"}} for _ in range(60)]
     lines = "\n".join(map(json.dumps, requests))
     sent = engine.compose("run", "--rm", "-T", "cli", "send", "--file", "-", "--json", stdin=lines)
     assert [json.loads(line)["status"] for line in sent.splitlines()] == ["completed"] * len(requests)
-    # The management API counts every few seconds.
-    counts = await until(lambda: delivered(engine, consumers), timeout_s=60, what="deliveries to all three")
-    assert sum(counts) >= len(requests)
+    assert engine.owners("cards") == 3
 
     assert engine.compose("exec", "-T", "--index", "1", "cards", "id", "-u").strip() == "10001"
     engine.compose("stop", "cards")
@@ -182,19 +187,7 @@ async def test_the_desk_runs_as_services(engine: Desk) -> None:
     assert [json.loads(line)["ExitCode"] for line in ended.splitlines()] == [0] * 3
 
 
-def three(engine: Desk) -> Callable[[], list[dict[str, Any]]]:
-    """Return a condition: the three consumers of the queue of `cards`."""
-
-    def consumers() -> list[dict[str, Any]]:
-        found = [one for one in engine.management("consumers") if one["queue"]["name"] == "baton.agent.cards"]
-        return found if len(found) == 3 else []
-
-    return consumers
-
-
-def delivered(engine: Desk, consumers: list[dict[str, Any]]) -> list[int]:
-    """Return how many messages each consumer's channel was delivered, once none of it is zero."""
-    names = {consumer["channel_details"]["name"] for consumer in consumers}
-    channels = [channel for channel in engine.management("channels") if channel["name"] in names]
-    counts = [channel.get("message_stats", {}).get("deliver", 0) for channel in channels]
-    return counts if len(counts) == 3 and all(counts) else []
+def three_hosts(engine: Desk) -> set[str]:
+    """Return whence the queue of `cards` is consumed, once that is three times."""
+    found = [one for one in engine.management("consumers") if one["queue"]["name"] == "baton.agent.cards"]
+    return {one["channel_details"]["peer_host"] for one in found} if len(found) == 3 else set()

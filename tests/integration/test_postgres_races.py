@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 
@@ -31,16 +31,26 @@ async def hands(harness: PostgresHarness) -> tuple[Hand, Hand]:
     return Hand(harness), Hand(harness, "w2", await harness.second())
 
 
+async def after(looks: int, hand: Hand, run_id: str, work: Awaitable[object]) -> object:
+    """Do `work` a little later: after so many looks into the journal, each a round trip."""
+    for _ in range(looks):
+        await hand.journal.status(run_id)
+    return await work
+
+
 async def test_a_run_accepted_while_the_one_before_ends_is_never_left_blocked(hands: tuple[Hand, Hand]) -> None:
     hand, other = hands
     for n in range(200):
         claim = await hand.at(conversation_id=f"c{n}")
+        run_id = claim.lease.run_id
         finish = await hand.settled(claim, Answer("done"))
-        racers = [hand.journal.finish(finish), other.accept("next", conversation_id=f"c{n}")]
-        await asyncio.gather(*(racers if n % 2 else reversed(racers)))
+        await asyncio.gather(
+            after(n % 11, hand, run_id, hand.journal.finish(finish)),
+            after(n % 3, other, run_id, other.accept("next", conversation_id=f"c{n}")),
+        )
         runs = await hand.journal.runs(RunFilter(conversation_id=f"c{n}"))
-        [run_id] = [run.run_id for run in runs if run.run_id != claim.lease.run_id]
-        assert (await hand.hop(run_id, 0)).status == "pending"
+        [following] = [run.run_id for run in runs if run.run_id != run_id]
+        assert (await hand.hop(following, 0)).status == "pending"
 
 
 async def test_a_cancel_and_a_finish_at_once_have_one_outcome(hands: tuple[Hand, Hand]) -> None:
@@ -65,6 +75,27 @@ async def test_a_hop_claimed_and_polled_by_two_processes_has_one_owner(hands: tu
     flat = [claim for found in claims for claim in (found if isinstance(found, list) else [found]) if claim]
     assert sorted(claim.lease.run_id for claim in flat) == sorted(run.run_id for run in accepted)
     assert {claim.attempt for claim in flat} == {1}
+
+
+async def test_a_claim_asked_for_again_is_the_same_claim(hands: tuple[Hand, Hand]) -> None:
+    hand, other = hands
+    accepted = await hand.accept()
+    wish = hand.wish(accepted.run_id, 0, "router")
+    first, again = await hand.journal.claim(wish), await hand.journal.claim(wish)
+    assert first is not None
+    assert again is not None
+    assert (again.lease, again.attempt, again.head) == (first.lease, 1, first.head)
+    assert await other.journal.claim(other.wish(accepted.run_id, 0, "router")) is None
+
+
+async def test_a_poll_leaves_out_what_another_process_has_locked(
+    harness: PostgresHarness, hands: tuple[Hand, Hand]
+) -> None:
+    locked, free = [await hands[0].accept(f"text {n}") for n in range(2)]
+    async with harness.locking("SELECT 1 FROM runs WHERE run_id = $1 FOR UPDATE", locked.run_id):
+        found = await asyncio.wait_for(hands[1].poll("router", overdue_s=0.0), 5)
+        assert [claim.lease.run_id for claim in found] == [free.run_id]
+    assert len(await hands[1].poll("router", overdue_s=0.0)) == 1
 
 
 async def test_two_processes_work_through_many_runs_and_conversations(

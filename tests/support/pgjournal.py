@@ -1,7 +1,9 @@
 """The PostgreSQL journal under the contract tests, and schemas for them."""
 
 import asyncio
+import contextlib
 import secrets
+from collections.abc import AsyncIterator
 from importlib import resources
 from typing import Any
 
@@ -154,6 +156,17 @@ class PostgresHarness:
     async def rows(self) -> Rows:
         """See `Harness.rows`."""
         return {name: await self.aside(f"SELECT * FROM {name} ORDER BY {key}") for name, key in self._tables.items()}
+
+    @contextlib.asynccontextmanager
+    async def locking(self, sql: str, *values: Any) -> AsyncIterator[None]:
+        """Hold the locks that a statement takes for as long as the block runs."""
+        connection = await asyncpg.connect(self.url)
+        try:
+            async with connection.transaction():
+                await connection.execute(sql, *values)
+                yield
+        finally:
+            await connection.close()
 
     async def reconnect(self) -> None:
         """Connect the test's own connection again."""

@@ -16,6 +16,9 @@ from baton.bench import load, machine, profile, sampler
 from baton.errors import BrokerUnavailableError
 from tests.support.waiting import until
 
+NEARLY_ALL_S = 0.15
+"""Of the CPU time that the burner uses: `/proc` counts in ticks."""
+
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 
 
@@ -80,10 +83,12 @@ def burner() -> Iterator[subprocess.Popen[bytes]]:
     burn = "import time\nwhile time.process_time() < 0.2: pass\nprint('.', flush=True); time.sleep(60)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}])"
     with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, start_new_session=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b".\n"
-        yield process
-        os.killpg(process.pid, signal.SIGKILL)
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b".\n"
+            yield process
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @linux_only
@@ -91,10 +96,10 @@ def test_a_group_has_the_cpu_of_what_it_started_unless_that_is_a_group_of_its_ow
     burner: subprocess.Popen[bytes],
 ) -> None:
     found = machine.cpu_s({"parent": [burner.pid]})
-    assert found["parent"] >= 0.2
+    assert found["parent"] >= NEARLY_ALL_S
     (child,) = machine.members({"parent": [burner.pid]})["parent"] - {burner.pid}
     apart = machine.cpu_s({"parent": [burner.pid], "child": [child]})
-    assert apart["child"] >= 0.2
+    assert apart["child"] >= NEARLY_ALL_S
     assert apart["parent"] < found["parent"]
     assert machine.memory_mib({"parent": [burner.pid]})["parent"] > 1
 

@@ -14,7 +14,7 @@ logger = logging.getLogger("baton")
 
 Begin = Callable[[], Coroutine[Any, Any, None]]
 """Makes the coroutine that does a piece of work; called when a slot is free."""
-HAND_BACK_S = 5.0
+HAND_BACK_S = 3.0
 """Seconds to give hops back at the end; the journal may be gone."""
 
 

@@ -23,7 +23,7 @@ from baton.errors import (
 from baton.hop.leases import Held, hand_back
 from baton.hop.poller import Poller
 from baton.hop.publishing import publish
-from baton.hop.slots import Begin, Slots
+from baton.hop.slots import HAND_BACK_S, Begin, Slots
 from baton.hop.steps import LeaseLost, Suspended, first_of
 from baton.hop.surroundings import MADE_LIMIT, Surroundings
 from baton.hop.taking import TurnTaker
@@ -87,10 +87,9 @@ class Worker:
         self._slots.close()
         for chore in self._chores:
             chore.cancel()
-        await asyncio.gather(*self._chores, return_exceptions=True)
         if self._consumer is not None:
             await self._consumer.cancel()  # at once: what waits here can be taken elsewhere
-        await self._slots.drain(grace_s)
+        await asyncio.gather(self._end_chores(), self._slots.drain(grace_s))
 
     def offer(self, begin: Begin) -> None:
         """Begin what was delivered as soon as a slot is free; not at all once this worker stops."""
@@ -112,9 +111,17 @@ class Worker:
         except BrokerError as error:
             logger.warning("%s lives by polling: %s", self.name, error)
 
+    async def _end_chores(self) -> None:
+        """Wait until the cancelled chores have ended; a poll under way may hand back what it is given."""
+        if self._chores:
+            await asyncio.wait(self._chores, timeout=HAND_BACK_S)
+        for chore in self._chores:
+            chore.cancel()
+        await asyncio.gather(*self._chores, return_exceptions=True)
+
     async def _consume_later(self) -> None:
         """Consume once the broker has the queue; until then the poll finds all."""
-        for pause_s in chain((1, 2, 5, 10), repeat(20)):
+        for pause_s in chain((1, 2), repeat(5)):
             await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))
             await self._consume()
             if self._consumer is not None:

@@ -260,8 +260,7 @@ class Origin:
     correlation_id: str | None = None
 
 
-REDELIVERY_S = 3600.0
-"""How long a message without a key is known by its hash, in seconds."""
+REDELIVERY_S = 3600.0  # how long a message without a key is known by its hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,9 @@ SHORT_ROUTER_POINTS = (*ACCEPTING, *REPLYING, "hop.delivered", "finish.after_com
 SHORT_AGENT_POINTS = tuple(point for point in AGENT_POINTS if point not in SHORT_ROUTER_POINTS[4:])
 """Together with the router's, every point once."""
 STEADY_PER_S = 8.0
+IN_FLIGHT = 40
+"""So many runs at most are under way while points are passed."""
+_UNDER_WAY = "SELECT count(*) FROM runs WHERE status IN ('queued', 'running')"
 
 
 async def kill_at_points(arena: Arena) -> Verdict:
@@ -40,9 +43,10 @@ async def kill_at_points(arena: Arena) -> Verdict:
 
     both = asyncio.gather(suffer("router-2", router_points), suffer("second-2", agent_points))
     while not both.done():
-        words = arena.chance.choice(("", "ask@2", "retry@2", "unsafe@2", "unsafe@2"))
-        parks = frozenset({"review"} if words.startswith("unsafe") else ())
-        await arena.driver.send_all([Order(f"places:3 {words}".strip(), parks=parks)], per_s=STEADY_PER_S)
+        if await arena.ask(_UNDER_WAY) < IN_FLIGHT:
+            words = arena.chance.choice(("", "ask@2", "retry@2", "unsafe@2", "unsafe@2"))
+            parks = frozenset({"review"} if words.startswith("unsafe") else ())
+            await arena.driver.send(Order(f"places:3 {words}".strip(), parks=parks))
         await asyncio.wait([both], timeout=1 / STEADY_PER_S)
     await both
     return await arena.judged()

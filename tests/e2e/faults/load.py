@@ -11,7 +11,7 @@ import json
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,7 +111,7 @@ class Driver:
         """
         body = json.dumps({"text": order.text, "to": "first", "max_hops": 100}).encode()
         self.sent_at.setdefault(order.key, time.time())
-        await self._publish(body, order.key, order.key)
+        await self._publish(body, order.key, correlation=order.key)
         self.sent[order.key] = order
 
     async def send_all(self, wanted: Sequence[Order], *, per_s: float | None = None) -> None:
@@ -129,13 +129,13 @@ class Driver:
             await self.send(order)
 
     async def cancel(self, run_id: str) -> None:
-        """Ask for a run's end."""
+        """Ask for a run's end, and for no answer: the run's own requester gets it."""
         key = f"{self.queue}-cancel-{next(self._numbers)}"
-        await self._publish(json.dumps({"cancel": {"run_id": run_id}}).encode(), key, key)
+        await self._publish(json.dumps({"cancel": {"run_id": run_id}}).encode(), key, wants_answer=False)
 
-    async def publish_raw(self, body: bytes, *, key: str | None = None) -> None:
+    async def publish_raw(self, body: bytes) -> None:
         """Publish any bytes as a request, confirmed."""
-        await self._publish(body, key, key)
+        await self._publish(body, None)
 
     async def all_ended(self, *, timeout_s: float) -> bool:
         """Return whether every order had a final result within `timeout_s` seconds."""
@@ -143,12 +143,14 @@ class Driver:
             await until(lambda: self.sent.keys() <= self._ends.keys(), timeout_s=timeout_s)
         return self.sent.keys() <= self._ends.keys()
 
-    async def _publish(self, body: bytes, key: str | None, correlation: str | None) -> None:
+    async def _publish(
+        self, body: bytes, key: str | None, *, correlation: str | None = None, wants_answer: bool = True
+    ) -> None:
         message = aio_pika.Message(
             body,
             message_id=key,
             correlation_id=correlation,
-            reply_to=self.queue,
+            reply_to=self.queue if wants_answer else None,
             user_id=self._user_id,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )
@@ -208,20 +210,16 @@ class Driver:
         if status in ENDED:
             self._ends.setdefault(key, one)
         elif status == "waiting" and body["wait_id"]:
-            self._begin(lambda: self._reply(one))
+            task = asyncio.create_task(self._reply(one))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _reply(self, asked: Received) -> None:
         """Answer a question; a copy of it gets the same message."""
         said = {"run_id": asked.body["run_id"], "wait_id": asked.body["wait_id"], "text": "go on"}
-        await self._publish(json.dumps({"reply": said}).encode(), f"reply-{asked.body['wait_id']}", asked.key)
-
-    def _begin(self, work: Callable[[], Awaitable[None]]) -> None:
-        async def done() -> None:
-            await work()
-
-        task = asyncio.create_task(done())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        await self._publish(
+            json.dumps({"reply": said}).encode(), f"reply-{asked.body['wait_id']}", correlation=asked.key
+        )
 
     async def close(self) -> None:
         """Break off what is under way, and delete the reply queue if the broker is there."""

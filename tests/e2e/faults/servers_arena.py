@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 import asyncpg
+from aio_pika.exceptions import AMQPError
 
 from baton.broker.rabbitmq import names
 from tests.e2e.faults.arena import PATIENCE_S, SERVICES, Arena, Fault, arena
@@ -118,8 +119,11 @@ async def consumed(arena: Arena) -> None:
     """Wait until every queue has a consumer."""
 
     async def is_consumed() -> bool:
-        async with admin(arena.site.broker_url) as channel:
-            declared = [await channel.declare_queue(name, passive=True) for name in QUEUES]
+        try:
+            async with admin(arena.site.broker_url) as channel:
+                declared = [await channel.declare_queue(name, passive=True) for name in QUEUES]
+        except (AMQPError, OSError, TimeoutError):
+            return False  # a broker that has just started does not know all its queues yet
         return all(one.declaration_result.consumer_count for one in declared)
 
     await until(is_consumed, timeout_s=PATIENCE_S, what="every queue has a consumer")

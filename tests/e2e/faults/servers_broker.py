@@ -16,7 +16,8 @@ SLOW = ("slow@2:0.5", "slow@3:0.5", "retry@2 slow@1:0.3")
 WATERMARK = "0.6"
 CLOSED_EACH_S = (1.5, 3.0)
 """How often connections are closed, in seconds: short form and full."""
-IMPATIENT_S = 60.0
+IMPATIENT_S, USUAL_S = 60.0, 1800.0
+"""Consumer timeouts, in seconds."""
 LONG_HOP_S = 240.0
 
 
@@ -182,17 +183,25 @@ async def half_open(arena: ServerArena) -> Verdict:
 
 async def outwait(arena: ServerArena) -> Verdict:
     """Work four minutes on a hop where the broker takes a delivery back after one; for the full form only."""
-    await asyncio.to_thread(
-        arena.servers.rabbit.control, "eval", "application:set_env(rabbit, consumer_timeout, 60000)."
-    )
-    await arena.site.apply_topology(RING, consumer_timeout_s=IMPATIENT_S)
-    async with led_through(arena, *RING, BATON_CONSUMER_TIMEOUT_S=f"{IMPATIENT_S:g}"):
-        await arena.driver.send_all([Order(f"places:3 slow@2:{LONG_HOP_S:g}") for _ in range(10)])
-        arena.struck(10)
-        await arena.driver.all_ended(timeout_s=LONG_HOP_S + PATIENCE_S)
-        verdict = await arena.judged()
-        told = "".join(one.output for one in arena.fleet)
+    try:
+        await _set_consumer_timeout(arena, IMPATIENT_S)
+        async with led_through(arena, *RING, BATON_CONSUMER_TIMEOUT_S=f"{IMPATIENT_S:g}"):
+            await arena.driver.send_all([Order(f"places:3 slow@2:{LONG_HOP_S:g}") for _ in range(10)])
+            await accepted(arena, 10)
+            arena.struck(10)
+            await arena.driver.all_ended(timeout_s=LONG_HOP_S + PATIENCE_S)
+            verdict = await arena.judged()
+            told = "".join(one.output for one in arena.fleet)
+    finally:
+        await _set_consumer_timeout(arena, USUAL_S)
     if verdict.most_attempts > 1:
         verdict.wrong.append(f"a hop took {verdict.most_attempts} attempts")
     verdict.notes["connections lost"] = told.count("connecting again")
     return verdict
+
+
+async def _set_consumer_timeout(arena: ServerArena, timeout_s: float) -> None:
+    """Set it for the node, and where the broker has it for queues there, too."""
+    told = f"application:set_env(rabbit, consumer_timeout, {timeout_s * 1000:.0f})."
+    await asyncio.to_thread(arena.servers.rabbit.control, "eval", told)
+    await arena.site.apply_topology(RING, consumer_timeout_s=timeout_s)

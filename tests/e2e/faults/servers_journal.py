@@ -34,10 +34,10 @@ async def restart(arena: ServerArena) -> Verdict:
 
 async def lose_replies(arena: ServerArena) -> Verdict:
     """Reset connections in the moment in which the database has committed, before the client is told."""
-    count, each = arena.sized((60, 5), (1000, 7))
+    count, each, victims = arena.sized((40, 4, ("router", "second")), (1000, 7, SERVICES))
     async with (
         proxied(arena.site.journal_url) as (proxy, url),
-        led_through(arena, *SERVICES, BATON_JOURNAL_URL=url),
+        led_through(arena, *victims, BATON_JOURNAL_URL=url),
     ):
         proxy.lose_replies(each)
         await arena.driver.send_all(orders(count, arena.chance, words=WORDS), per_s=arena.sized(15.0, 10.0))

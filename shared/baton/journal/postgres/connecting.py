@@ -31,25 +31,29 @@ _PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 _NAME = re.compile("[a-z_][a-z0-9_]{0,62}")
 
 
+Seconds = float | None
+"""Longest that a statement may take; None: `COMMAND_S`."""
+
+
 class Connection(Protocol):
     """What the journal uses of a connection of the driver."""
 
     close: Callable[..., Awaitable[None]]
     """Takes leave of the server and closes it, in `timeout` seconds."""
 
-    async def execute(self, sql: str, *values: object) -> str:
+    async def execute(self, sql: str, *values: object, timeout: Seconds = None) -> str:
         """Execute, and return the command's tag, such as `UPDATE 1`."""
         ...
 
-    async def fetch(self, sql: str, *values: object) -> list[Any]:
+    async def fetch(self, sql: str, *values: object, timeout: Seconds = None) -> list[Any]:
         """Return all rows."""
         ...
 
-    async def fetchrow(self, sql: str, *values: object) -> Any:
+    async def fetchrow(self, sql: str, *values: object, timeout: Seconds = None) -> Any:
         """Return the first row, or None."""
         ...
 
-    async def fetchval(self, sql: str, *values: object) -> Any:
+    async def fetchval(self, sql: str, *values: object, timeout: Seconds = None) -> Any:
         """Return the first column of the first row, or None."""
         ...
 

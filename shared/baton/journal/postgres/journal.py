@@ -198,7 +198,7 @@ class PostgresJournal:
 
     async def dead(self, wanted: DeadFilter) -> list[DeadView]:
         """See `Journal.dead`."""
-        return await self.writer.look(lambda tx: dead.listed(tx, wanted), statements=2)
+        return await self.writer.look(lambda tx: dead.listed(tx, wanted), statements=2, is_long=True)
 
     async def redrive(self, run_id: str, *, new_run_id: str, by: str) -> Accepted:
         """See `Journal.redrive`."""
@@ -227,7 +227,7 @@ class PostgresJournal:
 
     async def runs(self, wanted: RunFilter) -> list[RunView]:
         """See `Journal.runs`."""
-        return await self.writer.look(lambda tx: reading.runs(tx, wanted))
+        return await self.writer.look(lambda tx: reading.runs(tx, wanted), is_long=True)
 
     async def hops(self, run_id: str) -> list[HopView]:
         """See `Journal.hops`."""
@@ -252,7 +252,7 @@ class PostgresJournal:
     async def prune(self, *, older_than_s: float, is_dry: bool, limit: int | None = None) -> int:
         """See `Journal.prune`."""
         if is_dry:
-            return await self.writer.look(lambda tx: pruning.count(tx, older_than_s))
+            return await self.writer.look(lambda tx: pruning.count(tx, older_than_s), is_long=True)
         total = 0
         while size := pruning.next_batch(limit, total):
             gone = await self._prune(older_than_s, size)

@@ -25,31 +25,36 @@ class Transaction:
 
     READ COMMITTED: each statement sees what was committed before it began, so the locks that a decision
     needs are taken by an earlier one: conversations, then runs, then hops, each in key order.
+
+    Args:
+        connection: In a transaction, or, for statements that may each take effect by itself, not.
+        statement_s: Longest that one statement may take, in seconds; None: `COMMAND_S`.
     """
 
-    __slots__ = ("connection", "now")
+    __slots__ = ("_statement_s", "connection", "now")
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, statement_s: float | None = None) -> None:
         self.connection = connection
+        self._statement_s = statement_s
         self.now = 0.0
         """Set by `lock` and `tick`, after the locks."""
 
     async def one(self, sql: str, *values: object) -> Any:
         """Return the first row, or None."""
-        return await self.connection.fetchrow(sql, *values)
+        return await self.connection.fetchrow(sql, *values, timeout=self._statement_s)
 
     async def value(self, sql: str, *values: object) -> Any:
         """Return the first column of the first row, or None."""
-        return await self.connection.fetchval(sql, *values)
+        return await self.connection.fetchval(sql, *values, timeout=self._statement_s)
 
     async def all(self, sql: str, *values: object) -> list[Any]:
         """Return all rows."""
-        found: list[Any] = await self.connection.fetch(sql, *values)
+        found: list[Any] = await self.connection.fetch(sql, *values, timeout=self._statement_s)
         return found
 
     async def run(self, sql: str, *values: object) -> int:
         """Execute and return how many rows changed."""
-        status = await self.connection.execute(sql, *values)
+        status = await self.connection.execute(sql, *values, timeout=self._statement_s)
         return int(status.rpartition(" ")[2])
 
     async def lock(self, run_ids: Sequence[str]) -> None:
@@ -88,23 +93,24 @@ async def carry_out(
     while True:
         try:
             async with connections.lent() as connection:
-                if is_single:
-                    result = await operation(Transaction(connection))
-                else:
-                    result = await _committed(connection, operation, name)
+                tx = Transaction(connection)
+                result = await (operation(tx) if is_single else _committed(tx, operation, name=name))
                 _notice(after_commit)
             return result
         except Exception as error:
             await again.after(error)
 
 
-async def look(connections: Connections, operation: Operation[T], *, statements: int = 2) -> T:
+async def look(
+    connections: Connections, operation: Operation[T], *, statements: int = 1, statement_s: float | None = None
+) -> T:
     """Return what a read-only operation gives, at one moment.
 
     Args:
         connections: Where to get one.
         operation: Reads only.
         statements: How many it has; one alone needs no transaction to see one moment.
+        statement_s: Longest that one of them may take, in seconds; None: `COMMAND_S`.
 
     Raises:
         JournalUnavailableError: The server did not answer in time.
@@ -113,9 +119,10 @@ async def look(connections: Connections, operation: Operation[T], *, statements:
     while True:
         try:
             async with connections.lent() as connection:
+                tx = Transaction(connection, statement_s=statement_s)
                 if statements == 1:
-                    return await operation(Transaction(connection))
-                return await _committed(connection, operation, "", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                    return await operation(tx)
+                return await _committed(tx, operation, begin="BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         except Exception as error:
             await again.after(error)
 
@@ -141,10 +148,11 @@ class _Again:
         await asyncio.sleep(_PAUSE_S * (self._races or 1) * random.random())
 
 
-async def _committed(connection: Connection, operation: Operation[T], name: str, begin: str = "BEGIN") -> T:
+async def _committed(tx: Transaction, operation: Operation[T], *, name: str = "", begin: str = "BEGIN") -> T:
+    connection = tx.connection
     await connection.execute(begin)
     try:
-        result = await operation(Transaction(connection))
+        result = await operation(tx)
         if name:
             failpoints.hit(f"{name}.before_commit")
         await connection.execute("COMMIT")

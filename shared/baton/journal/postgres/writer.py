@@ -21,6 +21,10 @@ QUIET_S = 0.8
 """At the end, how long to wait for the next sign of a server that may be gone, in seconds."""
 
 
+LONG_S = 300.0
+"""Longest that a statement may take that looks through many runs, in seconds."""
+
+
 class Writer:
     """Carries out what the journal is asked for.
 
@@ -76,13 +80,19 @@ class Writer:
             carry_out(self._connections, operation, name=name, after_commit=self._committed, is_single=is_single)
         )
 
-    async def look(self, operation: Operation[T], *, statements: int = 1) -> T:
-        """Return what a read-only operation of so many statements gives, at one moment.
+    async def look(self, operation: Operation[T], *, statements: int = 1, is_long: bool = False) -> T:
+        """Return what a read-only operation gives, at one moment.
+
+        Args:
+            operation: Reads only.
+            statements: How many it has.
+            is_long: True: each may take minutes; it looks through many runs.
 
         Raises:
             JournalUnavailableError: The server did not answer in time.
         """
-        return await self._kept(look(self._connections, operation, statements=statements))
+        statement_s = LONG_S if is_long else None
+        return await self._kept(look(self._connections, operation, statements=statements, statement_s=statement_s))
 
     async def _kept(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what `work` gives; it goes on to its end even where its caller is cancelled."""
