@@ -79,7 +79,7 @@ async def declare(url: str) -> None:
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
         for stage in range(1, ANSWERS + 1):
-            await channel.declare_queue(queue_of(stage), durable=True, arguments=QUORUM)
+            await channel.declare_queue(queue_of(stage), durable=True, arguments=dict(QUORUM))
 
 
 async def work(stage: int, url: str) -> None:

@@ -20,6 +20,7 @@ class TestPostgresJournal(JournalContract):
     """The contract over one PostgreSQL schema."""
 
 
+@pytest.mark.slow
 class TestPostgresJournalAlone(JournalContract):
     """The same, where every command needs a decision and is carried out in a transaction of its own."""
 

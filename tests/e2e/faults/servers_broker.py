@@ -50,7 +50,7 @@ async def restart(arena: ServerArena) -> Verdict:
 async def serve_without(arena: ServerArena) -> Verdict:
     """Start every service while the broker is away: runs that were accepted end by polling."""
     count = arena.sized(10, 100)
-    await arena.driver.send_all([Order("places:4 hold@1:broker-is-away") for _ in range(count)])
+    await arena.driver.send_all([Order("places:2 hold@1:broker-is-away") for _ in range(count)])
     await accepted(arena, count)
     async with away(arena.servers.rabbit):
         arena.struck()
