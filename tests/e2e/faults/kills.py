@@ -54,7 +54,7 @@ async def kill_at_points(arena: Arena) -> Verdict:
 
 async def kill_at_random(arena: Arena) -> Verdict:
     """Kill any service at any moment, again and again, while an orchestrator starts them again."""
-    count, per_s = arena.sized((60, 8.0), (1000, 12.0))
+    count, per_s = arena.sized((60, 8.0), (1000, 6.0))
     least_s, most_s = arena.sized((0.7, 1.5), (2.0, 5.0))
     words = ("", "", "slow@2:0.3", "slow@3:0.5", "ask@2", "retry@1")
     async with arena.fleet.kept_alive():

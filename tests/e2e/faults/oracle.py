@@ -61,6 +61,8 @@ class Verdict:
     """Effects that were asked for more than once under the same key; allowed."""
     most_attempts: int = 0
     """Of any hop."""
+    took_s: list[float] = field(default_factory=list)
+    """For each ended run: from acceptance to its end, in seconds."""
     recoveries_s: list[float] = field(default_factory=list)
     """For each fault: how long after it the last run that was in flight ended, in seconds."""
     notes: dict[str, float | int | str] = field(default_factory=dict)
@@ -136,6 +138,7 @@ async def _read(connection: asyncpg.Connection, drivers: list[Driver], faults: l
         twice, repeated = await connection.fetch(_TWICE), await connection.fetch(_REPEATED)
         effects, unsafe = await connection.fetch(_EFFECTS), await connection.fetch(_UNSAFE)
     verdict = Verdict(runs=len(rows), statuses=Counter(row["status"] for row in rows))
+    verdict.took_s = [row["ended_at"] - row["accepted_at"] for row in rows if row["ended_at"]]
     verdict.most_attempts = max((row["attempts"] or 0 for row in rows), default=0)
     found: dict[str, list[Any]] = {}
     for row in rows:

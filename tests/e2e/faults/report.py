@@ -49,7 +49,14 @@ class Row:
             recovery_max_s=round(max(times, default=0.0), 2),
             took_s=round(took_s, 1),
             statuses=dict(verdict.statuses),
-            notes={"most attempts": verdict.most_attempts, "result copies": verdict.copies, **verdict.notes},
+            notes={
+                "run p50, s": round(percentile(verdict.took_s, 0.5), 2),
+                "run max, s": round(max(verdict.took_s, default=0.0), 2),
+                "latest result, s": round(verdict.latest_s, 2),
+                "most attempts": verdict.most_attempts,
+                "result copies": verdict.copies,
+                **verdict.notes,
+            },
             problems=tuple(verdict.problems),
         )
 
