@@ -7,6 +7,7 @@ that this router works on at once; a rejection and a row in quarantine for what 
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypedDict, TypeVar
@@ -178,7 +179,7 @@ class Ingress:
 
     async def _take(self, message: Incoming) -> None:
         """Record a message and work on it; it is acked once the journal has it, or has it in quarantine."""
-        raw = Raw.of(message)
+        raw, asked_at = Raw.of(message), time.monotonic()
         try:
             done = await self._record(command(raw, self._shared.settings))
         except (RequestError, NotFoundError) as error:
@@ -198,7 +199,7 @@ class Ingress:
             await publish(self._shared.broker, hop)
         self._on_late_address()
         if isinstance(done, Accepted) and done.claim is not None:
-            await self._worker.work_on(done.claim, None)
+            await self._worker.work_on(done.claim, asked_at=asked_at)
 
     async def _record(self, wanted: Accept | Reply | Cancel) -> Accepted | Replied:
         """Carry out what a message asks for; a request's hop 0 is claimed with it."""

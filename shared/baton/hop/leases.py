@@ -34,15 +34,19 @@ def ack_after_s(consumer_timeout_s: float) -> float:
 
 
 class Held:
-    """A lease in use, and the task that works under it."""
+    """A lease in use, and the task that works under it; see `Leases.hold`."""
 
     __slots__ = ("_lease_s", "delivery", "held_since", "is_lost", "is_stopped", "lease", "renewed_at", "task")
 
-    def __init__(self, lease: Lease, task: "asyncio.Task[None]", delivery: Delivery | None, lease_s: float) -> None:
+    def __init__(
+        self, lease: Lease, task: "asyncio.Task[None]", delivery: Delivery | None, *, lease_s: float, asked_at: float
+    ) -> None:
         self.lease = lease
         self.task = task
         self.delivery = delivery
-        self.held_since = self.renewed_at = time.monotonic()
+        self.held_since = time.monotonic()
+        self.renewed_at = asked_at
+        """The lease holds at least from then on: by `time.monotonic`, before the journal was asked."""
         self.is_lost = False
         """True once another worker may have the hop."""
         self.is_stopped = False
@@ -104,9 +108,19 @@ class Leases:
         return frozenset((lease.run_id, lease.seq) for lease in self._held)
 
     @contextlib.contextmanager
-    def hold(self, lease: Lease, task: "asyncio.Task[None]", delivery: Delivery | None) -> Iterator[Held]:
-        """Renew `lease` for as long as the block runs; a delivery that takes too long is acked."""
-        held = Held(lease, task, delivery, self._lease_s)
+    def hold(
+        self, lease: Lease, task: "asyncio.Task[None]", delivery: Delivery | None, *, asked_at: float
+    ) -> Iterator[Held]:
+        """Renew `lease` for as long as the block runs; a delivery that takes too long is acked.
+
+        Args:
+            lease: From a claim.
+            task: Works under it.
+            delivery: What brought the hop here, if anything did.
+            asked_at: When the claim was asked for, by `time.monotonic`. A process that stood still since then
+                may have lost the lease before it learned that it has it.
+        """
+        held = Held(lease, task, delivery, lease_s=self._lease_s, asked_at=asked_at)
         self._held[lease] = held
         try:
             yield held

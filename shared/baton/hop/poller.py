@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import Callable
 
 from baton import ids
@@ -18,6 +19,9 @@ from baton.journal.records import Claim, PollCommand
 from baton.protocol import poll
 
 logger = logging.getLogger("baton")
+
+Begin = Callable[[Claim, float], None]
+"""Begins to work on a claim; the number is when it was asked for, by `time.monotonic`."""
 
 
 class Poller:
@@ -62,7 +66,7 @@ class Poller:
         """Note that the queue delivered a hop that has been pending since then, by the journal's clock."""
         self._latest_pending_since = max(self._latest_pending_since or 0.0, pending_since)
 
-    async def run(self, begin: Callable[[Claim], None]) -> None:
+    async def run(self, begin: Begin) -> None:
         """Look for ever, and begin what is claimed."""
         while True:
             try:
@@ -85,7 +89,7 @@ class Poller:
                 async with asyncio.timeout(pause_s):
                     await self._wake.wait()
 
-    async def _look(self, begin: Callable[[Claim], None]) -> int:
+    async def _look(self, begin: Begin) -> int:
         """Claim what the broker will not deliver and begin it; return how many hops that was."""
         takes_all, self._takes_all = self._takes_all, False
         quiet_s = poll.IDLE_S if self._is_starved else self._slots.quiet_s()
@@ -103,12 +107,13 @@ class Poller:
             0.0 if takes_all else missed.overdue_s,
             frozenset(self._busy),
         )
+        asked_at = time.monotonic()
         try:
             claims = await self._shared.leases.poll(command)
         except JournalError:
             self._takes_all = self._takes_all or takes_all
             raise
         for claim in claims:
-            begin(claim)
+            begin(claim, asked_at)
         self._takes_all = self._takes_all or (takes_all and len(claims) == limit)
         return len(claims)

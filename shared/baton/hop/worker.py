@@ -7,6 +7,7 @@ the envelopes that follow from them. The decisions are in `protocol`.
 import asyncio
 import logging
 import random
+import time
 from itertools import chain, repeat
 
 from baton import envelope as wire
@@ -96,12 +97,12 @@ class Worker:
         self._poller.delivered()
         self._slots.offer(begin)
 
-    async def work_on(self, claim: Claim, delivery: Delivery | None) -> None:
-        """Work on a hop that was claimed for this worker."""
+    async def work_on(self, claim: Claim, *, asked_at: float) -> None:
+        """Work on a hop that was claimed for this worker; when is told by `time.monotonic`."""
         key = (claim.lease.run_id, claim.lease.seq)
         self._busy.add(key)
         try:
-            await self._work(claim, delivery)
+            await self._work(claim, None, asked_at)
         finally:
             self._busy.discard(key)
 
@@ -162,6 +163,7 @@ class Worker:
                 wire.sealed_digest(delivery.body),
                 takes_suspect=False,
             )
+            asked_at = time.monotonic()
             try:
                 claim = await self._shared.journal.claim(command)
             except asyncio.CancelledError:
@@ -171,7 +173,7 @@ class Worker:
                 await self._check_known(name, delivery)
             else:
                 self._poller.passed(claim.pending_since)
-                await self._work(claim, delivery)
+                await self._work(claim, delivery, asked_at)
         finally:
             self._busy.discard((name.run_id, name.seq))
 
@@ -185,25 +187,25 @@ class Worker:
     async def _quarantine(self, delivery: Delivery, reason: str) -> None:
         await self._shared.journal.quarantine(Quarantined(self.name, delivery.body, reason, dict(delivery.headers)))
 
-    def _begin_polled(self, claim: Claim) -> None:
+    def _begin_polled(self, claim: Claim, asked_at: float) -> None:
         self._busy.add((claim.lease.run_id, claim.lease.seq))
-        self._slots.spawn(self._work_polled(claim))
+        self._slots.spawn(self._work_polled(claim, asked_at))
 
-    async def _work_polled(self, claim: Claim) -> None:
+    async def _work_polled(self, claim: Claim, asked_at: float) -> None:
         try:
-            await self._work(claim, None)
+            await self._work(claim, None, asked_at)
         finally:
             self._busy.discard((claim.lease.run_id, claim.lease.seq))
             if claim.is_suspect:
                 self._shared.leases.clear_suspect()
                 self._poller.wake()
 
-    async def _work(self, claim: Claim, delivery: Delivery | None) -> None:
+    async def _work(self, claim: Claim, delivery: Delivery | None, asked_at: float) -> None:
         """Take the turn of a claimed hop and finish it."""
         failpoints.hit("hop.claimed")
         task = asyncio.current_task()
         assert task is not None
-        with self._shared.leases.hold(claim.lease, task, delivery) as held:
+        with self._shared.leases.hold(claim.lease, task, delivery, asked_at=asked_at) as held:
             try:
                 envelope = self._envelope(claim, delivery)
                 settled = await self._settled(claim, envelope, held)
@@ -217,6 +219,7 @@ class Worker:
                     await self._finish(settle.hand_back(claim.lease), held)
             except asyncio.CancelledError:
                 if held.is_lost:
+                    logger.warning("stopped %s/%d: its lease was lost", claim.lease.run_id, claim.lease.seq)
                     task.uncancel()
                     return
                 if held.is_stopped:

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run what is asked for and print the report."""
     given = _parser().parse_args(arguments)
     names = [name.lower() for name in given.only]
-    chosen = [trial for trial in TRIALS if not names or any(name in trial.name for name in names)]
+    chosen = [trial for trial in TRIALS if not names or any(name in trial.name.lower() for name in names)]
     if not chosen:
         told = "; ".join(trial.name for trial in TRIALS)
         print(f"no fault is called {', '.join(given.only)}; there are: {told}", file=sys.stderr)

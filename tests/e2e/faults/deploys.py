@@ -26,7 +26,7 @@ AT_ONCE_S = 1.5
 async def stop(arena: Arena) -> Verdict:
     """Stop a worker with hops shorter and longer than its grace period; then one that is told twice."""
     verdicts: list[str] = []
-    count, rounds = arena.sized((3, 1), (10, 10))
+    count, rounds = arena.sized((3, 1), (7, 10))
     async with arena.extra("third-2"):
         for number in range(rounds):
             verdicts += await _stopped_once(arena, count)

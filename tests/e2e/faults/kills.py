@@ -73,7 +73,7 @@ async def kill_at_random(arena: Arena) -> Verdict:
 
 async def freeze(arena: Arena) -> Verdict:
     """Hold a worker past its lease, let others have its hops, and let it go on: it is fenced."""
-    rounds, count = arena.sized((1, 12), (10, 40))
+    rounds, count = arena.sized((1, 12), (10, 24))
     async with arena.extra("second-2"):
         zombie, fenced = arena.fleet["second"], 0
         for number in range(1, rounds + 1):

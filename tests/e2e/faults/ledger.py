@@ -1,10 +1,12 @@
 """The outside world of a fault test: what steps did there, counted where no journal can tidy it up.
 
 In: calls from services. Out: rows for the oracle, in the schema of the journal. An effect is unique on its key;
-a call also notes whether the journal already had the step's record, which would make it a repetition.
+a call also notes whether the journal had the step's record before it began, which would make it a repetition. (One
+that had begun when its process was stopped may end much later: then the key makes it harmless.)
 """
 
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -24,7 +26,7 @@ CREATE TABLE ledger_effects (
 """
 _CALL = """
 INSERT INTO ledger_calls (run_id, seq, place, key, pid, was_recorded) VALUES ($1, $2, $3, $4, $5, EXISTS (
-    SELECT 1 FROM steps WHERE run_id = $1 AND seq = $2 AND key = $4 AND status = 'done'))
+    SELECT 1 FROM steps WHERE run_id = $1 AND seq = $2 AND key = $4 AND status = 'done' AND ended_at < $6))
 """
 _EFFECT = """
 INSERT INTO ledger_effects AS e (idempotency_key, run_id, place, key) VALUES ($1, $2, $3, $4)
@@ -42,23 +44,23 @@ class Ledger:
 
     async def look(self, run_id: str, seq: int, place: int) -> str:
         """Note a call without an effect."""
-        await self._write((_CALL, run_id, seq, place, "look", os.getpid()))
+        await self._write((_CALL, run_id, seq, place, "look", os.getpid(), time.time()))
         return f"looked at {place}"
 
     async def audit(self, run_id: str, seq: int, place: int) -> str:
         """Note a call that only the newer version does."""
-        await self._write((_CALL, run_id, seq, place, "audit", os.getpid()))
+        await self._write((_CALL, run_id, seq, place, "audit", os.getpid(), time.time()))
         return f"audited {place}"
 
     async def pay(self, run_id: str, seq: int, place: int, *, idempotency_key: str) -> str:
         """Note a call with an effect, once per key."""
-        call = (_CALL, run_id, seq, place, "pay", os.getpid())
+        call = (_CALL, run_id, seq, place, "pay", os.getpid(), time.time())
         await self._write(call, (_EFFECT, idempotency_key, run_id, place, "pay"))
         return f"paid {place}"
 
     async def notify(self, run_id: str, seq: int, place: int) -> str:
         """Note a call whose effect nothing makes unique."""
-        await self._write((_CALL, run_id, seq, place, "notify", os.getpid()))
+        await self._write((_CALL, run_id, seq, place, "notify", os.getpid(), time.time()))
         return f"notified of {place}"
 
     async def _write(self, *statements: tuple[object, ...]) -> None:
