@@ -126,7 +126,7 @@ class Counterexamples:
         claim = await hand.at()
         task = asyncio.current_task()
         assert task is not None
-        held = Held(claim.lease, task, None, LEASE_S)
+        held = Held(claim.lease, task, None, lease_s=LEASE_S, asked_at=time.monotonic())
         held.may_start_step()
         held.renewed_at = time.monotonic() - LEASE_S * 2 / 3 - 0.1
         with pytest.raises(LeaseLost):

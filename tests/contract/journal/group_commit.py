@@ -137,6 +137,14 @@ class LostReplies:
         assert (claim.attempt, claim.lease.token) == (1, 1)
         assert (await hand.routed_by(claim)).outcome == "applied"
 
+    async def test_a_second_attempt_whose_reply_was_lost_is_told_once(self, hand: Hand, harness: Harness) -> None:
+        claim = await hand.at()
+        await harness.expire_lease(claim.lease.run_id, 1)
+        harness.lose_next_commit_reply()
+        assert (await hand.take(claim.lease.run_id, 1, "a")).attempt == 2
+        events = [event.type for event in await hand.journal.events(claim.lease.run_id)]
+        assert events.count("attempt") == 1
+
     async def test_a_poll_whose_reply_was_lost_has_its_hops_at_once(self, hand: Hand, harness: Harness) -> None:
         run_ids = {(await hand.accept()).run_id for _ in range(3)}
         harness.lose_next_commit_reply()

@@ -8,9 +8,10 @@ from typing import Any
 
 from baton import codec
 from baton.envelope import Message
+from baton.journal import stored
 from baton.journal.postgres import conversation, finishing, rows
 from baton.journal.postgres.transaction import Transaction
-from baton.journal.records import Claim, ClaimCommand, Lease, NewEvent, RunEnd, RunState, Step
+from baton.journal.records import Claim, ClaimCommand, Lease, NewEvent, RunEnd, Step
 from baton.protocol import poll, retry, transfer
 from baton.request import Failure
 
@@ -80,7 +81,7 @@ async def read_messages(tx: Transaction, tenant: str, conversation_id: str, span
         [first for first, _ in spans],
         [last for _, last in spans],
     )
-    return [rows.as_message(row) for row in found]
+    return [stored.as_message(row) for row in found]
 
 
 async def _is_mine(tx: Transaction, lease: Lease) -> bool:
@@ -142,34 +143,15 @@ async def _claimed(tx: Transaction, run: Any, hop: Any, digest: str | None) -> C
         agent=hop["agent"],
         attempt=hop["attempt"],
         pending_since=hop["pending_since"],
-        run=run_state(run, hop["kind"]),
+        run=stored.run_state(run, hop["kind"]),
         now=tx.now,
         digest=hop["digest"],
         head=head,
         text=text,
         messages=tuple(messages),
-        steps=tuple(map(rows.as_step, steps)),
+        steps=tuple(map(stored.as_step, steps)),
         traceparent=run["traceparent"],
         tracestate=run["tracestate"],
-    )
-
-
-def run_state(run: Any, kind: str) -> RunState:
-    """Return what a worker has to know of the run beside the envelope.
-
-    Args:
-        run: A row with the run's columns and its conversation's.
-        kind: The hop's; only the router is given the request.
-    """
-    return RunState(
-        tenant=run["tenant"],
-        root_run_id=run["root_run_id"],
-        request=codec.decode(run["request"]) if kind == "route" else {},
-        deadline_at=run["deadline_at"],
-        active_agent=run["active_agent"],
-        active_at=run["active_at"],
-        facts=codec.decode(run["facts"]),
-        log_length=run["log_length"],
     )
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from baton import codec
 from baton.envelope import Message
-from baton.journal.postgres import claiming, rows
+from baton.journal import stored
+from baton.journal.postgres import claiming
 from baton.journal.postgres.connecting import Connection
 from baton.journal.postgres.lanes import SLOW, Kind, Order, Slow
 from baton.journal.postgres.transaction import Transaction
@@ -174,7 +175,7 @@ def _claim(name: _Name, agent: str, row: Any, read: _Read) -> Claim:
         agent=agent,
         attempt=row["attempt"],
         pending_since=row["pending_since"],
-        run=claiming.run_state(row, row["kind"]),
+        run=stored.run_state(row, row["kind"]),
         now=row["now"],
         digest=row["digest"],
         head=row["head"],
@@ -205,7 +206,7 @@ async def _messages(
     )
     texts: dict[_Name, dict[int, Message]] = {name: {} for name, _, _ in wanted}
     for row in found:
-        texts[wanted[row["number"]][0]][row["position"]] = rows.as_message(row)
+        texts[wanted[row["number"]][0]][row["position"]] = stored.as_message(row)
     return texts
 
 
@@ -214,5 +215,5 @@ async def _steps(connection: Connection, run_ids: Sequence[str]) -> dict[str, li
         return {}
     steps: dict[str, list[Step]] = {}
     for row in await connection.fetch("SELECT * FROM steps WHERE run_id = ANY ($1)", sorted(set(run_ids))):
-        steps.setdefault(row["run_id"], []).append(rows.as_step(row))
+        steps.setdefault(row["run_id"], []).append(stored.as_step(row))
     return steps

@@ -10,6 +10,7 @@ from typing import Any
 from baton import codec
 from baton.envelope import decode
 from baton.errors import FactsError
+from baton.journal import stored
 from baton.journal.postgres import rows
 from baton.journal.postgres.transaction import Transaction
 from baton.journal.records import NewEvent, NewMessage, PendingHop, Reply, RunEnd
@@ -75,7 +76,7 @@ async def _begin_again(tx: Transaction, run: Any, hop: Any) -> list[PendingHop]:
         hop["seq"],
         tx.now,
     )
-    return [rows.pending(run, hop)]
+    return [stored.pending(run, hop)]
 
 
 async def begin(tx: Transaction, run: Any) -> list[PendingHop]:
@@ -115,7 +116,7 @@ async def begin(tx: Transaction, run: Any) -> list[PendingHop]:
 
 async def resume(tx: Transaction, run: Any, hop: Any, wait: Any) -> list[PendingHop]:
     """Carry out what ended a wait, now that the run has its conversation."""
-    envelope, asked = decode(hop["head"]), rows.as_wait(wait)
+    envelope, asked = decode(hop["head"]), stored.as_wait(wait)
     now = await tx.one(
         f"SELECT facts, log_length FROM conversations WHERE {_IT}", run["tenant"], run["conversation_id"]
     )
@@ -151,7 +152,7 @@ async def _resumed(tx: Transaction, run: Any, hop: Any, head: bytes | None) -> l
         head,
         tx.now,
     )
-    return [rows.pending(run, hop)]
+    return [stored.pending(run, hop)]
 
 
 async def _over(tx: Transaction, run: Any, hop: Any, does: waiting.Resumption) -> list[PendingHop]:
@@ -177,7 +178,7 @@ async def _over(tx: Transaction, run: Any, hop: Any, does: waiting.Resumption) -
         await rows.add_wait(tx, run, does.wait)
         return await pass_on(tx, run)
     await tx.run("UPDATE runs SET agent = $2 WHERE run_id = $1", run["run_id"], following.agent)
-    return [rows.following(run, following)]
+    return [stored.following(run, following)]
 
 
 async def _let_go(tx: Transaction, run: Any) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from baton import codec
 from baton.errors import NotFoundError
+from baton.journal import stored
 from baton.journal.messages import Quarantined
 from baton.journal.postgres import conversation, reading, rows
 from baton.journal.postgres.transaction import Transaction
@@ -67,7 +68,7 @@ async def _runs(tx: Transaction, wanted: DeadFilter) -> list[DeadView]:
         )
         for row in page:
             if wanted.reason in (None, Failure.model_validate_json(row["error"]).code):
-                found.append(redriving.dead_run(reading.run_view(row)))
+                found.append(redriving.dead_run(stored.run_view(row, row["text"])))
         if len(page) < _PAGE:
             break
         before, before_id = page[-1]["ended_at"], page[-1]["run_id"]

@@ -8,7 +8,8 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 from baton import codec, ids
-from baton.journal.postgres import finishing, rows
+from baton.journal import stored
+from baton.journal.postgres import finishing
 from baton.journal.postgres.connecting import Connection
 from baton.journal.postgres.lanes import SLOW, Kind, Order, Slow
 from baton.journal.records import Finish, Finished, PendingHop
@@ -54,7 +55,7 @@ def _columns(finish: Finish) -> _Columns:
         *(
             _NOTHING[:5]
             if end is None
-            else (end.status, end.agent, rows.result_bytes(end), rows.error_bytes(end), ids.result_id(lease.run_id))
+            else (end.status, end.agent, stored.result_bytes(end), stored.error_bytes(end), ids.result_id(lease.run_id))
         ),
     )
     return _Columns(

@@ -7,6 +7,7 @@ by `finish_hops`, for many hops at a time; see `finishes`.
 from typing import Any
 
 from baton import codec
+from baton.journal import stored
 from baton.journal.postgres import conversation, rows
 from baton.journal.postgres.transaction import Transaction
 from baton.journal.records import Finish, Finished, NewEvent, PendingHop, RunEnd
@@ -53,7 +54,7 @@ async def end_stopped(tx: Transaction, run: Any, seq: int, why: str) -> list[Pen
         "UPDATE hops SET status = 'failed', error = $2, ended_at = $3 "
         "WHERE run_id = $1 AND status NOT IN ('done', 'failed')",
         run["run_id"],
-        rows.error_bytes(end),
+        stored.error_bytes(end),
         tx.now,
     )
     await tx.run(
@@ -101,7 +102,7 @@ async def _follow(tx: Transaction, finish: Finish, run: Any) -> Finished:
     if finish.next is not None:
         await rows.add_hop(tx, run_id, finish.next)
         if finish.next.status == "pending":
-            published.append(rows.following(run, finish.next))
+            published.append(stored.following(run, finish.next))
     if finish.wait is not None:
         await rows.add_wait(tx, run, finish.wait)
         if finish.wait.kind in RELEASING:
@@ -139,4 +140,4 @@ async def _known(tx: Transaction, finish: Finish, run: Any) -> Finished:
     status = await tx.value(
         "SELECT status FROM hops WHERE run_id = $1 AND seq = $2", finish.lease.run_id, finish.next.seq
     )
-    return Finished("applied", (rows.following(run, finish.next),) if status == "pending" else ())
+    return Finished("applied", (stored.following(run, finish.next),) if status == "pending" else ())

@@ -10,11 +10,10 @@ from baton import codec
 from baton.card import Card
 from baton.envelope import Message
 from baton.errors import NotFoundError
-from baton.journal.postgres import rows
+from baton.journal import stored
 from baton.journal.postgres.transaction import Transaction
-from baton.journal.records import WaitKind
 from baton.journal.views import AgentView, EventView, HopView, RunFilter, RunView, StepView, WaitView
-from baton.request import Failure, Question, Result, RunStatus
+from baton.request import Result, RunStatus
 
 MIN_PREFIX = 6
 """Shortest beginning of a run id that is looked up."""
@@ -50,28 +49,8 @@ async def run(tx: Transaction, run_id: str) -> RunView:
     Raises:
         NotFoundError: There is no such run, or several.
     """
-    return run_view(await tx.one(f"SELECT r.*, {TEXT} FROM runs r WHERE r.run_id = $1", await find(tx, run_id)))
-
-
-def run_view(row: Any) -> RunView:
-    """Return a row of `runs`, with its `text`, as a view."""
-    answer = codec.decode(row["result"]) if row["result"] else {}
-    return RunView(
-        run_id=row["run_id"],
-        conversation_id=row["conversation_id"],
-        tenant=row["tenant"],
-        status=row["status"],
-        agent=row["agent"],
-        text=row["text"],
-        answer=answer.get("text"),
-        error=_failure(row["error"]),
-        batch=row["batch"],
-        redrive_of=row["redrive_of"],
-        stop=row["stop"],
-        accepted_at=row["accepted_at"],
-        ended_at=row["ended_at"],
-        deadline_at=row["deadline_at"],
-    )
+    row = await tx.one(f"SELECT r.*, {TEXT} FROM runs r WHERE r.run_id = $1", await find(tx, run_id))
+    return stored.run_view(row, row["text"])
 
 
 async def runs(tx: Transaction, wanted: RunFilter) -> list[RunView]:
@@ -83,7 +62,7 @@ async def runs(tx: Transaction, wanted: RunFilter) -> list[RunView]:
     found = await tx.all(
         f"SELECT r.*, {TEXT} FROM runs r WHERE {where} ORDER BY r.run_id DESC LIMIT $1", wanted.limit, *given.values()
     )
-    return [run_view(row) for row in reversed(found)]
+    return [stored.run_view(row, row["text"]) for row in reversed(found)]
 
 
 async def status(tx: Transaction, run_id: str) -> RunStatus:
@@ -137,35 +116,32 @@ def result_of(row: Any) -> Result:
         facts=codec.decode(row["facts"]),
         agent=row["agent"],
         trail=tuple(row["trail"]),
-        error=_failure(row["error"]),
-        question=_question(row) if row["wait_id"] is not None else None,
+        error=stored.failure(row["error"]),
+        question=stored.question(row) if row["wait_id"] is not None else None,
     )
 
 
 async def hops(tx: Transaction, run_id: str) -> list[HopView]:
     """Return a run's hops in order."""
-    return [_hop(row) for row in await tx.all("SELECT * FROM hops WHERE run_id = $1 ORDER BY seq", run_id)]
+    return [stored.hop_view(row) for row in await tx.all("SELECT * FROM hops WHERE run_id = $1 ORDER BY seq", run_id)]
 
 
 async def steps(tx: Transaction, run_id: str) -> list[StepView]:
     """Return a run's steps in the order in which they began."""
     found = await tx.all("SELECT * FROM steps WHERE run_id = $1 ORDER BY started_at, key", run_id)
-    return [StepView.model_validate({**dict(row), "result": codec.decode(row["result"])}) for row in found]
+    return [stored.step_view(row) for row in found]
 
 
 async def waits(tx: Transaction, run_id: str) -> list[WaitView]:
     """Return a run's waits in order."""
     found = await tx.all("SELECT * FROM waits WHERE run_id = $1 ORDER BY created_at", run_id)
-    return [
-        WaitView.model_validate({**dict(row), "options": codec.decode(row["options"]), "answer": _json(row["answer"])})
-        for row in found
-    ]
+    return list(map(stored.wait_view, found))
 
 
 async def events(tx: Transaction, run_id: str, after: int) -> list[EventView]:
     """Return a run's events with a number above `after`."""
     found = await tx.all("SELECT * FROM events WHERE run_id = $1 AND number > $2 ORDER BY number", run_id, after)
-    return [EventView.model_validate({**dict(row), "data": codec.decode(row["data"])}) for row in found]
+    return [stored.event_view(row) for row in found]
 
 
 async def history(tx: Transaction, tenant: str, conversation_id: str) -> tuple[Message, ...]:
@@ -173,7 +149,7 @@ async def history(tx: Transaction, tenant: str, conversation_id: str) -> tuple[M
     found = await tx.all(
         "SELECT * FROM messages WHERE tenant = $1 AND conversation_id = $2 ORDER BY position", tenant, conversation_id
     )
-    return tuple(map(rows.as_message, found))
+    return tuple(map(stored.as_message, found))
 
 
 async def agents(tx: Transaction) -> list[AgentView]:
@@ -203,31 +179,6 @@ def _agent(row: Any) -> AgentView:
         running=row["running"],
         waiting=row["waiting"],
     )
-
-
-def _hop(row: Any) -> HopView:
-    head = codec.decode(row["head"]) if row["head"] else {}
-    given = {**dict(row), "head": head, "outcome": _json(row["outcome"]), "error": _failure(row["error"])}
-    return HopView.model_validate(given)
-
-
-def _question(row: Any) -> Question:
-    kind: WaitKind = row["kind"]
-    return Question(
-        wait_id=row["wait_id"],
-        kind=kind,
-        question=row["prompt"],
-        options=tuple(codec.decode(row["options"])),
-        deadline_at=row["deadline_at"],
-    )
-
-
-def _failure(stored: bytes | None) -> Failure | None:
-    return None if stored is None else Failure.model_validate_json(stored)
-
-
-def _json(stored: bytes | None) -> Any:
-    return None if stored is None else codec.decode(stored)
 
 
 def check_text(text: str) -> None:

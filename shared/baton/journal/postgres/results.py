@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from baton import ids
+from baton.journal import stored
 from baton.journal.messages import DueResult
 from baton.journal.postgres import reading, rows
 from baton.journal.postgres.transaction import Transaction
@@ -47,7 +48,7 @@ async def undeliverable(tx: Transaction, delivery_id: str) -> None:
         return
     await tx.lock([row["run_id"]])
     if await tx.run(_TICK, [delivery_id], "undeliverable"):
-        await rows.add_events(tx, row["run_id"], [rows.undeliverable(row["reply_to"])])
+        await rows.add_events(tx, row["run_id"], [stored.undeliverable(row["reply_to"])])
 
 
 def _is_moot(row: Any, result: Result | None) -> bool:

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from baton import codec, ids
-from baton.envelope import Message
+from baton.journal import stored
 from baton.journal.postgres.transaction import Transaction
-from baton.journal.records import NewEvent, NewHop, NewMessage, NewWait, PendingHop, RunEnd, Step
+from baton.journal.records import NewEvent, NewHop, NewMessage, NewWait, RunEnd, Step
 
 
 async def add_events(tx: Transaction, run_id: str, events: Iterable[NewEvent], *, agent: str | None = None) -> None:
@@ -147,88 +147,13 @@ async def end_run(tx: Transaction, run_id: str, end: RunEnd) -> bool:
         run_id,
         end.status,
         end.agent,
-        result_bytes(end),
-        error_bytes(end),
+        stored.result_bytes(end),
+        stored.error_bytes(end),
         tx.now,
     )
     if hit:
         await deliver(tx, run_id, None)
     return hit == 1
-
-
-def result_bytes(end: RunEnd) -> bytes:
-    """Return the answer of a run as it is stored."""
-    return codec.encode({"text": end.text, "data": end.data})
-
-
-def error_bytes(end: RunEnd) -> bytes | None:
-    """Return the failure of a run as it is stored."""
-    return None if end.error is None else end.error.model_dump_json().encode()
-
-
-def pending(run: Any, hop: Any) -> PendingHop:
-    """Return what to publish of a hop that became pending."""
-    return PendingHop(
-        run["run_id"],
-        hop["seq"],
-        hop["agent"],
-        hop["from_agent"] or "",
-        run["tenant"],
-        run["traceparent"],
-        run["tracestate"],
-    )
-
-
-def following(run: Any, hop: NewHop) -> PendingHop:
-    """Return what to publish of a new hop of the run."""
-    return PendingHop(
-        run["run_id"], hop.seq, hop.agent, hop.from_agent, run["tenant"], run["traceparent"], run["tracestate"]
-    )
-
-
-def as_message(row: Any) -> Message:
-    """Return a row of `messages` as a message."""
-    return Message(
-        position=row["position"],
-        role=row["role"],
-        name=row["name"],
-        text=row["text"],
-        data=None if row["data"] is None else codec.decode(row["data"]),
-    )
-
-
-def as_step(row: Any) -> Step:
-    """Return a row of `steps` as a record."""
-    return Step(
-        row["scope"],
-        row["key"],
-        row["status"],
-        row["input_sha"],
-        row["result"],
-        row["idempotency_key"],
-        row["effect"],
-        row["seq"],
-        row["attempt"],
-        row["started_at"],
-        row["ended_at"],
-    )
-
-
-def as_wait(row: Any) -> NewWait:
-    """Return a row of `waits` as the wait it was."""
-    return NewWait(
-        row["wait_id"],
-        row["seq"],
-        row["kind"],
-        row["agent"],
-        row["prompt"],
-        tuple(codec.decode(row["options"])),
-        row["deadline_s"],
-        row["on_timeout"],
-        row["step_key"],
-        row["step_scope"],
-        row["input_sha"],
-    )
 
 
 async def deliver(tx: Transaction, run_id: str, wait_id: str | None) -> None:
@@ -242,8 +167,3 @@ async def deliver(tx: Transaction, run_id: str, wait_id: str | None) -> None:
         tx.now,
         run_id,
     )
-
-
-def undeliverable(reply_to: str) -> NewEvent:
-    """Return the event of a result that has nowhere to go."""
-    return NewEvent("undeliverable", 0, {"reply_to": reply_to})

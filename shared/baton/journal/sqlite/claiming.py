@@ -10,6 +10,7 @@ from typing import Any
 
 from baton import codec
 from baton.envelope import Message
+from baton.journal import stored
 from baton.journal.records import (
     Claim,
     ClaimCommand,
@@ -18,7 +19,6 @@ from baton.journal.records import (
     PollCommand,
     Renewed,
     RunEnd,
-    RunState,
     Step,
 )
 from baton.journal.sqlite import conversation, finishing, rows
@@ -27,7 +27,7 @@ from baton.protocol import poll as poll_rules
 from baton.protocol import retry, transfer
 from baton.request import Failure
 
-_HOP = "run_id, seq, agent, kind, attempt, token, digest, pending_since, error"
+_HOP = "run_id, seq, agent, kind, attempt, token, digest, pending_since, started_at, error"
 _RUN = (
     "run_id, tenant, conversation_id, status, stop, agent, request, text_position, deadline_at, root_run_id, "
     "traceparent, tracestate, active_agent, active_at, facts, log_length, "
@@ -155,7 +155,7 @@ def rearm(tx: Transaction) -> int:
 def read_messages(tx: Transaction, tenant: str, conversation_id: str, spans: transfer.Spans) -> tuple[Message, ...]:
     """Return the messages at these positions."""
     return tuple(
-        rows.as_message(row)
+        stored.as_message(row)
         for first, last in spans
         for row in tx.all(
             "SELECT * FROM messages WHERE tenant = ? AND conversation_id = ? AND position >= ? AND position < ? "
@@ -207,7 +207,8 @@ def _take(tx: Transaction, command: ClaimCommand) -> Any:
 def _claimed(tx: Transaction, run: Any, hop: Any, digest: str | None) -> Claim:
     if run["status"] == "queued":
         tx.run("UPDATE runs SET status = 'running' WHERE run_id = ?", hop["run_id"])
-    if hop["attempt"] > 1:
+    is_repeated = hop["started_at"] < tx.now
+    if hop["attempt"] > 1 and not is_repeated:
         event = NewEvent("attempt", hop["seq"], {"agent": hop["agent"], "attempt": hop["attempt"]})
         rows.add_events(tx, hop["run_id"], [event])
     head, text = None, None
@@ -223,45 +224,15 @@ def _claimed(tx: Transaction, run: Any, hop: Any, digest: str | None) -> Claim:
         agent=hop["agent"],
         attempt=hop["attempt"],
         pending_since=hop["pending_since"],
-        run=_state(run, hop["kind"]),
+        run=stored.run_state(run, hop["kind"]),
         now=tx.now,
         digest=hop["digest"],
         head=head,
         text=text,
         messages=messages,
-        steps=tuple(map(as_step, steps)),
+        steps=tuple(map(stored.as_step, steps)),
         traceparent=run["traceparent"],
         tracestate=run["tracestate"],
-    )
-
-
-def _state(run: Any, kind: str) -> RunState:
-    return RunState(
-        tenant=run["tenant"],
-        root_run_id=run["root_run_id"],
-        request=codec.decode(run["request"]) if kind == "route" else {},
-        deadline_at=run["deadline_at"],
-        active_agent=run["active_agent"],
-        active_at=run["active_at"],
-        facts=codec.decode(run["facts"]),
-        log_length=run["log_length"],
-    )
-
-
-def as_step(row: Any) -> Step:
-    """Return a row of `steps` as a record."""
-    return Step(
-        row["scope"],
-        row["key"],
-        row["status"],
-        row["input_sha"],
-        row["result"],
-        row["idempotency_key"],
-        row["effect"],
-        row["seq"],
-        row["attempt"],
-        row["started_at"],
-        row["ended_at"],
     )
 
 

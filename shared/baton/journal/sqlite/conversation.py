@@ -9,6 +9,7 @@ from typing import Any
 from baton import codec
 from baton.envelope import decode
 from baton.errors import FactsError
+from baton.journal import stored
 from baton.journal.records import NewEvent, NewMessage, PendingHop, Reply, RunEnd
 from baton.journal.sqlite import rows
 from baton.journal.sqlite.writer import Transaction
@@ -78,7 +79,7 @@ def begin_again(tx: Transaction, run: Any, hop: Any) -> list[PendingHop]:
         run["run_id"],
         hop["seq"],
     )
-    return [rows.pending(run, hop)]
+    return [stored.pending(run, hop)]
 
 
 def begin(tx: Transaction, run: Any) -> list[PendingHop]:
@@ -123,7 +124,7 @@ def begin(tx: Transaction, run: Any) -> list[PendingHop]:
 
 def resume(tx: Transaction, run: Any, hop: Any, wait: Any) -> list[PendingHop]:
     """Carry out what ended a wait, now that the run has its conversation."""
-    envelope, asked = decode(hop["head"]), rows.as_wait(wait)
+    envelope, asked = decode(hop["head"]), stored.as_wait(wait)
     facts, log_length = tx.one(
         "SELECT facts, log_length FROM conversations WHERE tenant = ? AND conversation_id = ?",
         run["tenant"],
@@ -157,7 +158,7 @@ def _resumed(tx: Transaction, run: Any, hop: Any, head: bytes | None) -> list[Pe
         run["run_id"],
         hop["seq"],
     )
-    return [rows.pending(run, hop)]
+    return [stored.pending(run, hop)]
 
 
 def _over(tx: Transaction, run: Any, hop: Any, does: waiting.Resumption) -> list[PendingHop]:
@@ -182,17 +183,7 @@ def _over(tx: Transaction, run: Any, hop: Any, does: waiting.Resumption) -> list
         rows.add_wait(tx, run, does.wait)
         return pass_on(tx, run)
     tx.run("UPDATE runs SET agent = ? WHERE run_id = ?", following.agent, run["run_id"])
-    return [
-        PendingHop(
-            run["run_id"],
-            following.seq,
-            following.agent,
-            following.from_agent,
-            run["tenant"],
-            run["traceparent"],
-            run["tracestate"],
-        )
-    ]
+    return [stored.following(run, following)]
 
 
 def _let_go(tx: Transaction, run: Any) -> int:

@@ -6,6 +6,7 @@ In: a `Finish`, guarded by its token. Out: rows, and the hops to publish.
 from typing import Any
 
 from baton import codec
+from baton.journal import stored
 from baton.journal.records import Finish, Finished, NewEvent, PendingHop, RunEnd
 from baton.journal.sqlite import conversation, rows
 from baton.journal.sqlite.writer import Transaction
@@ -45,11 +46,10 @@ def end_stopped(tx: Transaction, run: Any, seq: int, why: str) -> list[PendingHo
         end = RunEnd("failed", error=error)
     else:
         end = RunEnd("cancelled", error=Failure(code="cancelled", message=f"cancelled {why.partition(':')[2]}".strip()))
-    error_bytes = end.error.model_dump_json().encode() if end.error else None
     tx.run(
         "UPDATE hops SET status = 'failed', error = ?, ended_at = ? "
         "WHERE run_id = ? AND status NOT IN ('done', 'failed')",
-        error_bytes,
+        stored.error_bytes(end),
         tx.now,
         run["run_id"],
     )
@@ -98,7 +98,7 @@ def _follow(tx: Transaction, finish: Finish, run: Any) -> Finished:
     if finish.next is not None:
         rows.add_hop(tx, run_id, finish.next)
         if finish.next.status == "pending":
-            published.append(_pending(run, finish))
+            published.append(stored.following(run, finish.next))
     if finish.wait is not None:
         rows.add_wait(tx, run, finish.wait)
         if finish.wait.kind in RELEASING:
@@ -139,18 +139,4 @@ def _known(tx: Transaction, finish: Finish, run: Any) -> Finished:
         return Finished("applied", (), ended)
     following = tx.one("SELECT status FROM hops WHERE run_id = ? AND seq = ?", finish.lease.run_id, finish.next.seq)
     is_pending = following is not None and following["status"] == "pending"
-    return Finished("applied", (_pending(run, finish),) if is_pending else ())
-
-
-def _pending(run: Any, finish: Finish) -> PendingHop:
-    following = finish.next
-    assert following is not None
-    return PendingHop(
-        run["run_id"],
-        following.seq,
-        following.agent,
-        following.from_agent,
-        run["tenant"],
-        run["traceparent"],
-        run["tracestate"],
-    )
+    return Finished("applied", (stored.following(run, finish.next),) if is_pending else ())

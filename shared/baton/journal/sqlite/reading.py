@@ -9,11 +9,10 @@ from baton import codec
 from baton.card import Card
 from baton.envelope import Message
 from baton.errors import NotFoundError
-from baton.journal.records import WaitKind
-from baton.journal.sqlite import rows
+from baton.journal import stored
 from baton.journal.sqlite.writer import Transaction
 from baton.journal.views import AgentView, EventView, HopView, RunFilter, RunView, StepView, WaitView
-from baton.request import Failure, Question, Result, RunStatus
+from baton.request import Question, Result, RunStatus
 
 MIN_PREFIX = 6
 """Shortest beginning of a run id that is looked up."""
@@ -36,23 +35,7 @@ def find(tx: Transaction, run_id: str) -> Any:
 
 def run_view(tx: Transaction, row: Any) -> RunView:
     """Return a row of `runs` as a view."""
-    answer = codec.decode(row["result"]) if row["result"] else {}
-    return RunView(
-        run_id=row["run_id"],
-        conversation_id=row["conversation_id"],
-        tenant=row["tenant"],
-        status=row["status"],
-        agent=row["agent"],
-        text=_text(tx, row),
-        answer=answer.get("text"),
-        error=_failure(row["error"]),
-        batch=row["batch"],
-        redrive_of=row["redrive_of"],
-        stop=row["stop"],
-        accepted_at=row["accepted_at"],
-        ended_at=row["ended_at"],
-        deadline_at=row["deadline_at"],
-    )
+    return stored.run_view(row, _text(tx, row))
 
 
 def runs(tx: Transaction, wanted: RunFilter) -> list[RunView]:
@@ -95,35 +78,32 @@ def result(tx: Transaction, run_id: str) -> Result:
         facts=codec.decode(facts[0]),
         agent=row["agent"],
         trail=tuple(hop["agent"] for hop in hops if hop["kind"] != "reply"),
-        error=_failure(row["error"]),
+        error=stored.failure(row["error"]),
         question=_question(tx, row["run_id"]) if row["status"] == "waiting" else None,
     )
 
 
 def hops(tx: Transaction, run_id: str) -> list[HopView]:
     """Return a run's hops in order."""
-    return [_hop(row) for row in tx.all("SELECT * FROM hops WHERE run_id = ? ORDER BY seq", run_id)]
+    return [stored.hop_view(row) for row in tx.all("SELECT * FROM hops WHERE run_id = ? ORDER BY seq", run_id)]
 
 
 def steps(tx: Transaction, run_id: str) -> list[StepView]:
     """Return a run's steps in the order in which they began."""
     found = tx.all("SELECT * FROM steps WHERE run_id = ? ORDER BY started_at, key", run_id)
-    return [StepView.model_validate({**dict(row), "result": codec.decode(row["result"])}) for row in found]
+    return [stored.step_view(row) for row in found]
 
 
 def waits(tx: Transaction, run_id: str) -> list[WaitView]:
     """Return a run's waits in order."""
     found = tx.all("SELECT * FROM waits WHERE run_id = ? ORDER BY created_at", run_id)
-    return [
-        WaitView.model_validate({**dict(row), "options": codec.decode(row["options"]), "answer": _json(row["answer"])})
-        for row in found
-    ]
+    return list(map(stored.wait_view, found))
 
 
 def events(tx: Transaction, run_id: str, after: int) -> list[EventView]:
     """Return a run's events with a number above `after`."""
     found = tx.all("SELECT * FROM events WHERE run_id = ? AND number > ? ORDER BY number", run_id, after)
-    return [EventView.model_validate({**dict(row), "data": codec.decode(row["data"])}) for row in found]
+    return [stored.event_view(row) for row in found]
 
 
 def history(tx: Transaction, tenant: str, conversation_id: str) -> tuple[Message, ...]:
@@ -133,7 +113,7 @@ def history(tx: Transaction, tenant: str, conversation_id: str) -> tuple[Message
         tenant,
         conversation_id,
     )
-    return tuple(map(rows.as_message, found))
+    return tuple(map(stored.as_message, found))
 
 
 def agents(tx: Transaction) -> list[AgentView]:
@@ -165,12 +145,6 @@ def _agent(tx: Transaction, row: Any) -> AgentView:
     )
 
 
-def _hop(row: Any) -> HopView:
-    head = codec.decode(row["head"]) if row["head"] else {}
-    given = {**dict(row), "head": head, "outcome": _json(row["outcome"]), "error": _failure(row["error"])}
-    return HopView.model_validate(given)
-
-
 def _text(tx: Transaction, run: Any) -> str:
     if run["blocked_text"] is not None:
         return str(run["blocked_text"])
@@ -185,21 +159,4 @@ def _text(tx: Transaction, run: Any) -> str:
 
 def _question(tx: Transaction, run_id: str) -> Question | None:
     row = tx.one("SELECT * FROM waits WHERE run_id = ? AND status = 'waiting' ORDER BY created_at DESC LIMIT 1", run_id)
-    if row is None:
-        return None
-    kind: WaitKind = row["kind"]
-    return Question(
-        wait_id=row["wait_id"],
-        kind=kind,
-        question=row["prompt"],
-        options=tuple(codec.decode(row["options"])),
-        deadline_at=row["deadline_at"],
-    )
-
-
-def _failure(stored: bytes | None) -> Failure | None:
-    return None if stored is None else Failure.model_validate_json(stored)
-
-
-def _json(stored: bytes | None) -> Any:
-    return None if stored is None else codec.decode(stored)
+    return None if row is None else stored.question(row)

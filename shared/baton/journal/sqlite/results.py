@@ -6,6 +6,7 @@ In: rows of `deliveries`, written with the end of a run or the beginning of a wa
 from collections.abc import Sequence
 
 from baton import ids
+from baton.journal import stored
 from baton.journal.messages import DueResult
 from baton.journal.sqlite import reading, rows
 from baton.journal.sqlite.writer import Transaction
@@ -46,7 +47,7 @@ def sent(tx: Transaction, delivery_ids: Sequence[str], undeliverable: Sequence[s
     for delivery_id in undeliverable:
         row = tx.one("SELECT run_id, reply_to FROM deliveries WHERE delivery_id = ?", delivery_id)
         if row is not None and _tick_off(tx, delivery_id, "undeliverable"):
-            rows.add_events(tx, row["run_id"], [rows.undeliverable(row["reply_to"])])
+            rows.add_events(tx, row["run_id"], [stored.undeliverable(row["reply_to"])])
 
 
 def _tick_off(tx: Transaction, delivery_id: str, status: str) -> int:

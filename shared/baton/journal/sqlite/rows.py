@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from baton import codec, ids
-from baton.envelope import Message
-from baton.journal.records import NewEvent, NewHop, NewMessage, NewWait, PendingHop, RunEnd, Step
+from baton.journal import stored
+from baton.journal.records import NewEvent, NewHop, NewMessage, NewWait, RunEnd, Step
 from baton.journal.sqlite.writer import Transaction
 
 OPEN = "('queued', 'running', 'waiting')"
@@ -159,62 +159,19 @@ def put_step(tx: Transaction, run_id: str, step: Step, *, token: int) -> None:
 
 def end_run(tx: Transaction, run_id: str, end: RunEnd) -> bool:
     """Put an open run into its terminal state; False: it has one already."""
-    answer = codec.encode({"text": end.text, "data": end.data})
-    error = None if end.error is None else end.error.model_dump_json().encode()
     hit = tx.run(
         f"UPDATE runs SET status = ?, agent = coalesce(?, agent), result = ?, error = ?, ended_at = ? "
         f"WHERE run_id = ? AND status IN {OPEN}",
         end.status,
         end.agent,
-        answer,
-        error,
+        stored.result_bytes(end),
+        stored.error_bytes(end),
         tx.now,
         run_id,
     )
     if hit:
         deliver(tx, run_id, None)
     return hit == 1
-
-
-def pending(run: Any, hop: Any) -> PendingHop:
-    """Return what to publish of a hop that became pending."""
-    return PendingHop(
-        run["run_id"],
-        hop["seq"],
-        hop["agent"],
-        hop["from_agent"] or "",
-        run["tenant"],
-        run["traceparent"],
-        run["tracestate"],
-    )
-
-
-def as_message(row: Any) -> Message:
-    """Return a row of `messages` as a message."""
-    return Message(
-        position=row["position"],
-        role=row["role"],
-        name=row["name"],
-        text=row["text"],
-        data=None if row["data"] is None else codec.decode(row["data"]),
-    )
-
-
-def as_wait(row: Any) -> NewWait:
-    """Return a row of `waits` as the wait it was."""
-    return NewWait(
-        row["wait_id"],
-        row["seq"],
-        row["kind"],
-        row["agent"],
-        row["prompt"],
-        tuple(codec.decode(row["options"])),
-        row["deadline_s"],
-        row["on_timeout"],
-        row["step_key"],
-        row["step_scope"],
-        row["input_sha"],
-    )
 
 
 def deliver(tx: Transaction, run_id: str, wait_id: str | None) -> None:
@@ -228,8 +185,3 @@ def deliver(tx: Transaction, run_id: str, wait_id: str | None) -> None:
         tx.now,
         run_id,
     )
-
-
-def undeliverable(reply_to: str) -> NewEvent:
-    """Return the event of a result that has nowhere to go."""
-    return NewEvent("undeliverable", 0, {"reply_to": reply_to})

@@ -9,6 +9,7 @@ from typing import Any
 
 from baton import codec
 from baton.errors import NotFoundError, NotWaitingError
+from baton.journal import stored
 from baton.journal.records import Cancel, PendingHop, Replied, Reply, Sweep
 from baton.journal.sqlite import conversation, finishing, origins, registry, rows
 from baton.journal.sqlite.writer import Transaction
@@ -36,7 +37,7 @@ def answer(tx: Transaction, reply: Reply) -> Replied:
         if wait["answer"] and codec.decode(wait["answer"])["reply_id"] == reply.reply_id:
             return Replied(run["run_id"], run["status"])
         raise NotWaitingError(wait["wait_id"], _how(wait))
-    waiting.check_reply(rows.as_wait(wait), reply, registry.graph(tx))
+    waiting.check_reply(stored.as_wait(wait), reply, registry.graph(tx))
     tx.run(
         "UPDATE waits SET status = 'answered', answer = ?, answered_at = ? WHERE wait_id = ? AND status = 'waiting'",
         codec.encode(asdict(reply)),

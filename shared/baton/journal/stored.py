@@ -1,0 +1,176 @@
+"""Rows as records and views: both journals name their columns alike.
+
+In: rows that can be asked for their columns by name. Out: what callers of the journal get.
+"""
+
+from typing import Any
+
+from baton import codec
+from baton.envelope import Message
+from baton.journal.records import NewEvent, NewHop, NewWait, PendingHop, RunEnd, RunState, Step, WaitKind
+from baton.journal.views import EventView, HopView, RunView, StepView, WaitView
+from baton.request import Failure, Question
+
+
+def pending(run: Any, hop: Any) -> PendingHop:
+    """Return what to publish of a hop that became pending."""
+    return PendingHop(
+        run["run_id"],
+        hop["seq"],
+        hop["agent"],
+        hop["from_agent"] or "",
+        run["tenant"],
+        run["traceparent"],
+        run["tracestate"],
+    )
+
+
+def following(run: Any, hop: NewHop) -> PendingHop:
+    """Return what to publish of a new hop of the run."""
+    return PendingHop(
+        run["run_id"], hop.seq, hop.agent, hop.from_agent, run["tenant"], run["traceparent"], run["tracestate"]
+    )
+
+
+def result_bytes(end: RunEnd) -> bytes:
+    """Return the answer of a run as it is stored."""
+    return codec.encode({"text": end.text, "data": end.data})
+
+
+def error_bytes(end: RunEnd) -> bytes | None:
+    """Return the failure of a run as it is stored."""
+    return None if end.error is None else end.error.model_dump_json().encode()
+
+
+def undeliverable(reply_to: str) -> NewEvent:
+    """Return the event of a result that has nowhere to go."""
+    return NewEvent("undeliverable", 0, {"reply_to": reply_to})
+
+
+def as_message(row: Any) -> Message:
+    """Return a row of `messages` as a message."""
+    return Message(
+        position=row["position"],
+        role=row["role"],
+        name=row["name"],
+        text=row["text"],
+        data=None if row["data"] is None else codec.decode(row["data"]),
+    )
+
+
+def as_step(row: Any) -> Step:
+    """Return a row of `steps` as a record."""
+    return Step(
+        row["scope"],
+        row["key"],
+        row["status"],
+        row["input_sha"],
+        row["result"],
+        row["idempotency_key"],
+        row["effect"],
+        row["seq"],
+        row["attempt"],
+        row["started_at"],
+        row["ended_at"],
+    )
+
+
+def as_wait(row: Any) -> NewWait:
+    """Return a row of `waits` as the wait it was."""
+    return NewWait(
+        row["wait_id"],
+        row["seq"],
+        row["kind"],
+        row["agent"],
+        row["prompt"],
+        tuple(codec.decode(row["options"])),
+        row["deadline_s"],
+        row["on_timeout"],
+        row["step_key"],
+        row["step_scope"],
+        row["input_sha"],
+    )
+
+
+def run_state(run: Any, kind: str) -> RunState:
+    """Return what a worker has to know of the run beside the envelope.
+
+    Args:
+        run: A row with the run's columns and its conversation's.
+        kind: The hop's; only the router is given the request.
+    """
+    return RunState(
+        tenant=run["tenant"],
+        root_run_id=run["root_run_id"],
+        request=codec.decode(run["request"]) if kind == "route" else {},
+        deadline_at=run["deadline_at"],
+        active_agent=run["active_agent"],
+        active_at=run["active_at"],
+        facts=codec.decode(run["facts"]),
+        log_length=run["log_length"],
+    )
+
+
+def run_view(row: Any, text: str) -> RunView:
+    """Return a row of `runs` as a view; `text` is the request's."""
+    answer = codec.decode(row["result"]) if row["result"] else {}
+    return RunView(
+        run_id=row["run_id"],
+        conversation_id=row["conversation_id"],
+        tenant=row["tenant"],
+        status=row["status"],
+        agent=row["agent"],
+        text=text,
+        answer=answer.get("text"),
+        error=failure(row["error"]),
+        batch=row["batch"],
+        redrive_of=row["redrive_of"],
+        stop=row["stop"],
+        accepted_at=row["accepted_at"],
+        ended_at=row["ended_at"],
+        deadline_at=row["deadline_at"],
+    )
+
+
+def hop_view(row: Any) -> HopView:
+    """Return a row of `hops` as a view."""
+    head = codec.decode(row["head"]) if row["head"] else {}
+    given = {**dict(row), "head": head, "outcome": _json(row["outcome"]), "error": failure(row["error"])}
+    return HopView.model_validate(given)
+
+
+def step_view(row: Any) -> StepView:
+    """Return a row of `steps` as a view."""
+    return StepView.model_validate({**dict(row), "result": codec.decode(row["result"])})
+
+
+def wait_view(row: Any) -> WaitView:
+    """Return a row of `waits` as a view."""
+    given = {**dict(row), "options": codec.decode(row["options"]), "answer": _json(row["answer"])}
+    return WaitView.model_validate(given)
+
+
+def event_view(row: Any) -> EventView:
+    """Return a row of `events` as a view."""
+    return EventView.model_validate({**dict(row), "data": codec.decode(row["data"])})
+
+
+def question(row: Any) -> Question:
+    """Return an open wait as its requester or a person sees it."""
+    kind: WaitKind = row["kind"]
+    return Question(
+        wait_id=row["wait_id"],
+        kind=kind,
+        question=row["prompt"],
+        options=tuple(codec.decode(row["options"])),
+        deadline_at=row["deadline_at"],
+    )
+
+
+def failure(stored: bytes | None) -> Failure | None:
+    """Return a failure that a row holds; None: it holds none."""
+    return None if stored is None else Failure.model_validate_json(stored)
+
+
+def _json(stored: bytes | None) -> Any:
+    return None if stored is None else codec.decode(stored)
