@@ -122,6 +122,7 @@ class Client:
                 traceparent=traceparent,
                 batch=codec.checked_key(batch, field="batch"),
                 max_hops=self._settings.max_hops,
+                tenant_running=self._settings.tenant_running,
             )
         )
         await self._publish(accepted.publish)

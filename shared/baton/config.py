@@ -42,6 +42,8 @@ class Settings(BaseModel):
     """Seconds that running hops get to finish after SIGTERM."""
     poll_s: float = Field(default=1.0, ge=0.05, le=60)
     """Seconds between two looks into the journal, jittered by a fifth."""
+    tenant_running: int | None = Field(default=None, ge=1)
+    """Runs that a tenant may have under way, so that others get their turn; unless set, any number."""
     sticky_s: float = Field(default=3600.0, ge=0)
     """Seconds for which a follow-up goes to the agent that answered last."""
     max_hops: int = Field(default=16, ge=1, le=1000)

@@ -130,6 +130,7 @@ def command(raw: Raw, settings: Settings) -> Accept | Reply | Cancel:
         traceparent=raw.headers.get("traceparent"),
         tracestate=raw.headers.get("tracestate"),
         max_hops=settings.max_hops,
+        tenant_running=settings.tenant_running,
         **origin,
     )
 

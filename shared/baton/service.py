@@ -40,6 +40,8 @@ NOTICE_S = 0.2
 """How often the journal is asked whether another process wrote, in seconds."""
 REFRESH_S = 5.0
 """How often the cards of agents in other processes are read, in seconds."""
+ADMIT_S = 0.05
+"""Least time between two looks for runs to admit, in seconds."""
 JOURNAL_WAIT_S = 2.0
 """How long `/readyz` waits for the journal, in seconds."""
 
@@ -100,6 +102,8 @@ class Service:
         self._begin(self._leases.keep(), self._notice(), Watchdog(self._settings.lease_s / 3).run())
         if self._part.has_router:
             self._begin(self._keep_house())
+            if self._settings.tenant_running is not None:
+                self._begin(self._admit(self._settings.tenant_running))
         if not isinstance(self._broker, MemoryBroker):
             self._begin(self._keep_fresh())
 
@@ -236,6 +240,20 @@ class Service:
                     await publish(self._broker, hop)
                 for run_id in found.ended:
                     self._broker.hint(Hint(run_id, "ended"))
+
+    async def _admit(self, tenant_running: int) -> None:
+        """Let runs begin that waited for room, as soon as a run has ended."""
+        has_ended = asyncio.Event()
+        self._broker.listen(lambda hint: has_ended.set())
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.poll_s):
+                    await has_ended.wait()
+            has_ended.clear()
+            with _told("admitting runs"):
+                for hop in await self.journal.admit(tenant_running):
+                    await publish(self._broker, hop)
+            await asyncio.sleep(ADMIT_S)
 
     async def _notice(self) -> None:
         """Look for work at once when another process wrote to the journal."""

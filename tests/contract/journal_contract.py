@@ -5,6 +5,7 @@ that inherits `JournalContract`.
 """
 
 from tests.contract.journal.accepting import Accepting
+from tests.contract.journal.admission import Admission
 from tests.contract.journal.claiming import Claiming
 from tests.contract.journal.conversations import Conversations
 from tests.contract.journal.counterexamples import Counterexamples
@@ -24,6 +25,7 @@ class JournalContract(
     Accepting,
     Origins,
     ClaimedAtOnce,
+    Admission,
     Conversations,
     Claiming,
     RecordedSteps,

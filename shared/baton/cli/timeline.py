@@ -78,6 +78,8 @@ def _failure(data: Data) -> str:
 
 _WORDS: dict[str, Callable[[Data], str]] = {
     "accepted": _accepted,
+    "queued": lambda data: f"until its tenant has fewer than {data.get('tenant_running')} runs under way",
+    "admitted": lambda _: "its tenant has room",
     "attempt": lambda data: f"attempt {data.get('attempt')} of {data.get('agent')}",
     "routed": _routed,
     "handoff": _handoff,

@@ -21,6 +21,7 @@ from baton.journal.records import (
     Finished,
     Lease,
     NewEvent,
+    PendingHop,
     PollCommand,
     Renewed,
     Replied,
@@ -120,6 +121,19 @@ class Journal(Protocol):
 
     async def sweep(self) -> Sweep:
         """End what is past its deadline or was stopped; pass on conversations whose holder has ended."""
+        ...
+
+    async def admit(self, tenant_running: int) -> list[PendingHop]:
+        """Let runs begin that waited for room: of each tenant the oldest, tenants in turn.
+
+        Runs that wait for somebody take no room. The bound is soft: runs accepted at the same moment may pass it.
+
+        Args:
+            tenant_running: Runs that a tenant may have under way, >= 1.
+
+        Returns:
+            Their hops 0, to publish.
+        """
         ...
 
     async def register(self, card: Card, *, fallback: str | None = None) -> None:

@@ -16,6 +16,8 @@ WaitKind = Literal["user", "approval", "human", "review"]
 WaitStatus = Literal["waiting", "answered", "expired", "cancelled"]
 OnTimeout = Literal["fail", "escalate", "deny"]
 
+REDELIVERY_S = 3600.0  # how long a message without a key is known by its hash
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
@@ -260,9 +262,6 @@ class Origin:
     correlation_id: str | None = None
 
 
-REDELIVERY_S = 3600.0  # how long a message without a key is known by its hash
-
-
 @dataclass(frozen=True, slots=True)
 class Accept(Origin):
     """A request to record as a run, or as the reply its conversation waits for."""
@@ -275,9 +274,10 @@ class Accept(Origin):
     batch: str | None = None
     """Groups runs for `baton runs --batch`."""
     max_hops: int = 16
-    default_deadline_s: float | None = None
     claim: ClaimCommand | None = None
     """Claim hop 0 at once, in the same transaction; None: it is left to be published."""
+    tenant_running: int | None = None
+    """Runs that the tenant may have under way; one more begins when it is admitted. None: any number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 In: rows that can be asked for their columns by name. Out: what callers of the journal get.
 """
 
+import math
 from typing import Any
 
 from baton import codec
@@ -135,7 +136,9 @@ def run_view(row: Any, text: str) -> RunView:
 def hop_view(row: Any) -> HopView:
     """Return a row of `hops` as a view."""
     head = codec.decode(row["head"]) if row["head"] else {}
-    given = {**dict(row), "head": head, "outcome": _json(row["outcome"]), "error": failure(row["error"])}
+    due_at = None if row["due_at"] == math.inf else row["due_at"]
+    own = {"head": head, "due_at": due_at, "outcome": _json(row["outcome"]), "error": failure(row["error"])}
+    given = {**dict(row), **own}
     return HopView.model_validate(given)
 
 

@@ -120,12 +120,9 @@ class Accepting:
         assert (await hand.context(claim)).envelope.budget.max_hops == 3
         assert [run.run_id for run in await hand.journal.runs(RunFilter(batch="b1"))] == [accepted.run_id]
 
-    async def test_a_default_deadline_holds_unless_the_request_has_its_own(self, hand: Hand) -> None:
-        for given, expected in (({}, 100.0), ({"deadline_s": 7.0}, 7.0)):
-            request = Request.of({"text": "hi", **given})
-            command = Accept(run_id=ids.new_run_id(), tenant="t", request=request, default_deadline_s=100.0)
-            run = await hand.journal.run((await hand.journal.accept(command)).run_id)
-            assert run.deadline_at == pytest.approx(run.accepted_at + expected)
+    async def test_a_deadline_counts_from_the_acceptance(self, hand: Hand) -> None:
+        run = await hand.journal.run((await hand.accept(deadline_s=7.0)).run_id)
+        assert run.deadline_at == pytest.approx(run.accepted_at + 7.0)
 
     async def test_the_result_goes_to_every_address_once(self, hand: Hand, harness: Harness) -> None:
         accepted = await hand.accept(key="k1", reply_to="q1", correlation_id="x")

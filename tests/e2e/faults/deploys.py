@@ -21,6 +21,22 @@ AFTER_GRACE_S = 5.0
 ELSEWHERE_S = 5.0
 """How soon after the exit another process must have what it gave back, in seconds."""
 AT_ONCE_S = 1.5
+TENANT_RUNNING = 4
+"""`BATON_TENANT_RUNNING` of the router that the noisy tenant meets."""
+SLACK = 16
+"""Runs that may pass that bound: those accepted at one moment."""
+MOST_UNDER_WAY = """
+    SELECT max(under_way) FROM (
+        SELECT sum(change) OVER (ORDER BY at, change) AS under_way FROM (
+            SELECT e.at, 1 AS change FROM events e JOIN runs r ON r.run_id = e.run_id
+            WHERE r.tenant LIKE 'loud-%' AND (e.type = 'admitted' OR e.type = 'accepted' AND NOT EXISTS (
+                SELECT 1 FROM events q WHERE q.run_id = e.run_id AND q.type = 'queued'))
+            UNION ALL
+            SELECT ended_at, -1 FROM runs WHERE tenant LIKE 'loud-%'
+        ) changes
+    ) q
+"""
+"""How many runs of the loud tenant were under way at once at most."""
 
 
 async def stop(arena: Arena) -> Verdict:
@@ -150,17 +166,47 @@ async def _run_ids(arena: Arena, racing: Sequence[Order]) -> list[str]:
 
 
 async def noisy_tenant(arena: Arena) -> Verdict:
-    """Let one tenant ask for very much at once, and measure what another waits for its own."""
-    loud_count, quiet_count = arena.sized((150, 10), (10_000, 10))
-    async with _tenant(arena, "quiet") as quiet, _tenant(arena, "loud") as loud:
+    """Let one tenant ask for very much at once, and measure what another waits for its own.
+
+    While the loud one's requests come in, the quiet one's stand in the same queue; once they are accepted, the loud
+    one has `TENANT_RUNNING` runs under way and the others wait.
+    """
+    loud_count, quiet_count = arena.sized((200, 5), (10_000, 10))
+    async with _bounded(arena), _tenant(arena, "quiet") as quiet, _tenant(arena, "loud") as loud:
         alone = await _waits_s(quiet, quiet_count)
         arena.struck()
         noise = loud.send_all([Order("places:3") for _ in range(loud_count)])
-        beside, _ = await asyncio.gather(_waits_s(quiet, quiet_count), noise)
+        coming_in, _ = await asyncio.gather(_waits_s(quiet, quiet_count), noise)
+        by_loud = "FROM runs WHERE tenant LIKE 'loud-%'"
+        await arena.holds(f"SELECT count(*) = $1 {by_loud}", loud_count, timeout_s=PATIENCE_S + loud_count / 50)
+        beside = await _waits_s(quiet, quiet_count)
+        waiting = await arena.ask(f"SELECT count(*) {by_loud} AND status = 'queued'")
         verdict = await arena.judged(quiet, loud, deadline_s=arena.site.deadline_s + loud_count / 20)
+    most = await arena.ask(MOST_UNDER_WAY)
+    if most > TENANT_RUNNING + SLACK:
+        verdict.wrong.append(f"{most} runs of a tenant were under way at once, of {TENANT_RUNNING} that may be")
+    if not waiting:
+        verdict.wrong.append("the loud tenant's runs had all begun before the quiet one's ended")
     verdict.notes["quiet p95 alone, s"] = round(percentile(alone, 0.95), 2)
-    verdict.notes["quiet p95 beside, s"] = round(percentile(beside, 0.95), 2)
+    verdict.notes["quiet p95 while the loud one's come in, s"] = round(percentile(coming_in, 0.95), 2)
+    verdict.notes["quiet p95 beside the loud one's backlog, s"] = round(percentile(beside, 0.95), 2)
+    verdict.notes["loud runs still waiting then"] = waiting
     return verdict
+
+
+@contextlib.asynccontextmanager
+async def _bounded(arena: Arena) -> AsyncIterator[None]:
+    """Have a router that bounds what a tenant has under way, for as long as the block runs."""
+    fleet = arena.fleet
+    fleet.drop("router")
+    fleet.start("router", BATON_TENANT_RUNNING=str(TENANT_RUNNING))
+    await fleet.ready("router")
+    try:
+        yield
+    finally:
+        fleet.drop("router")
+        fleet.start("router")
+        await fleet.ready("router")
 
 
 async def _waits_s(driver: Driver, count: int) -> list[float]:

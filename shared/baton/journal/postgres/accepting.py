@@ -9,7 +9,7 @@ from typing import Any
 
 from baton import codec
 from baton.errors import FactsError, RequestError
-from baton.journal.postgres import claiming, conversation, origins, rows, waits
+from baton.journal.postgres import admission, claiming, conversation, origins, rows, waits
 from baton.journal.postgres.faults import RaceError
 from baton.journal.postgres.transaction import Transaction
 from baton.journal.records import Accept, Accepted, NewEvent, Reply
@@ -37,6 +37,8 @@ async def accept(tx: Transaction, command: Accept) -> Accepted:
         published = await conversation.begin(tx, run)
     else:
         published = await conversation.give(tx, command.tenant, conversation_id)
+    if any(hop.run_id == command.run_id for hop in published) and await admission.waits(tx, command):
+        published = [hop for hop in published if hop.run_id != command.run_id]
     return await _claimed(tx, command, Accepted(command.run_id, conversation_id, "run", True, tuple(published)))
 
 
@@ -124,7 +126,6 @@ async def _insert(tx: Transaction, command: Accept, conversation_id: str) -> Any
         command.tenant,
         conversation_id,
     )
-    deadline_s = request.deadline_s or command.default_deadline_s
     run = await tx.one(
         "INSERT INTO runs (run_id, tenant, conversation_id, position, status, request, blocked_text, max_hops, "
         "deadline_at, batch, root_run_id, trace_id, traceparent, tracestate, accepted_at) "
@@ -136,7 +137,7 @@ async def _insert(tx: Transaction, command: Accept, conversation_id: str) -> Any
         request_bytes(command),
         request.text,
         request.max_hops or command.max_hops,
-        None if deadline_s is None else tx.now + deadline_s,
+        None if request.deadline_s is None else tx.now + request.deadline_s,
         command.batch,
         command.traceparent,
         command.tracestate,

@@ -49,7 +49,7 @@ def _columns(command: Accept) -> tuple[object, ...]:
         codec.encode(facts),
         envelope.head(),
         max_hops,
-        request.deadline_s or command.default_deadline_s,
+        request.deadline_s,
         command.batch,
         command.traceparent,
         command.tracestate,
@@ -58,6 +58,7 @@ def _columns(command: Accept) -> tuple[object, ...]:
         claim.claim_id if claim else None,
         claim.owner if claim else None,
         claim.lease_s if claim else None,
+        command.tenant_running,
     )
 
 
@@ -65,16 +66,17 @@ async def _read(_: Connection, batch: Sequence[Order[Accept, Accepted]], found: 
     became: list[Accepted | Slow] = [SLOW] * len(batch)
     for row in found:
         order = batch[row["item"] - 1]
-        became[row["item"] - 1] = _accepted(order.command, order.columns, row["accepted_at"])
+        became[row["item"] - 1] = _accepted(order.command, order.columns, row)
     return became
 
 
-def _accepted(command: Accept, columns: tuple[Any, ...], now: float) -> Accepted:
+def _accepted(command: Accept, columns: tuple[Any, ...], row: Any) -> Accepted:
     conversation_id = columns[2]
+    if row["has_to_wait"]:
+        return Accepted(command.run_id, conversation_id, "run", is_new=True)
     if command.claim is not None:
-        return Accepted(
-            command.run_id, conversation_id, "run", is_new=True, claim=_claim(command, command.claim, columns, now)
-        )
+        claim = _claim(command, command.claim, columns, row["accepted_at"])
+        return Accepted(command.run_id, conversation_id, "run", is_new=True, claim=claim)
     publish = PendingHop(
         command.run_id, 0, ROUTER, tenant=command.tenant, traceparent=command.traceparent, tracestate=command.tracestate
     )
@@ -117,7 +119,7 @@ def _rivals(command: Accept) -> tuple[Hashable, ...]:
 
 ACCEPT: Kind[Accept, Accepted] = Kind(
     name="accept",
-    sql=f"SELECT * FROM accept_runs({', '.join(f'${n}' for n in range(1, 21))})",
+    sql=f"SELECT * FROM accept_runs({', '.join(f'${n}' for n in range(1, 22))})",
     columns=_columns,
     order=lambda command: (command.tenant, command.request.conversation_id or command.run_id),
     rivals=_rivals,

@@ -12,6 +12,7 @@ from baton.envelope import Message
 from baton.journal.messages import DueResult, Quarantined
 from baton.journal.postgres import (
     accepts,
+    admission,
     claiming,
     claims,
     dead,
@@ -38,6 +39,7 @@ from baton.journal.records import (
     Finished,
     Lease,
     NewEvent,
+    PendingHop,
     PollCommand,
     Renewed,
     Replied,
@@ -160,6 +162,10 @@ class PostgresJournal:
 
     async def _do(self, chore: sweeping.Chore) -> sweeping.Done:
         return await self.writer.alone(lambda tx: sweeping.do(tx, chore))
+
+    async def admit(self, tenant_running: int) -> list[PendingHop]:
+        """See `Journal.admit`."""
+        return await self.writer.alone(lambda tx: admission.admit(tx, tenant_running), is_single=True)
 
     async def register(self, card: Card, *, fallback: str | None = None) -> None:
         """See `Journal.register`."""

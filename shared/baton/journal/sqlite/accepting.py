@@ -10,7 +10,7 @@ from typing import Any
 from baton import codec
 from baton.errors import FactsError, RequestError
 from baton.journal.records import Accept, Accepted, NewEvent, Reply
-from baton.journal.sqlite import claiming, conversation, origins, rows, waits
+from baton.journal.sqlite import admission, claiming, conversation, origins, rows, waits
 from baton.journal.sqlite.writer import Transaction
 
 
@@ -33,6 +33,8 @@ def accept(tx: Transaction, command: Accept) -> Accepted:
         published = conversation.begin(tx, run)
     else:
         published = conversation.give(tx, command.tenant, conversation_id)
+    if any(hop.run_id == command.run_id for hop in published) and admission.waits(tx, command):
+        published = [hop for hop in published if hop.run_id != command.run_id]
     return _claimed(tx, command, Accepted(command.run_id, conversation_id, "run", True, tuple(published)))
 
 
@@ -107,7 +109,6 @@ def _insert(tx: Transaction, command: Accept, conversation_id: str) -> Any:
         command.tenant,
         conversation_id,
     )[0]
-    deadline_s = request.deadline_s or command.default_deadline_s
     run = tx.one(
         "INSERT INTO runs (run_id, tenant, conversation_id, position, status, request, blocked_text, max_hops, "
         "deadline_at, batch, root_run_id, trace_id, traceparent, tracestate, accepted_at) "
@@ -119,7 +120,7 @@ def _insert(tx: Transaction, command: Accept, conversation_id: str) -> Any:
         codec.encode(request.model_dump(exclude={"text"}, exclude_none=True)),
         request.text,
         request.max_hops or command.max_hops,
-        None if deadline_s is None else tx.now + deadline_s,
+        None if request.deadline_s is None else tx.now + request.deadline_s,
         command.batch,
         command.run_id,
         command.run_id,

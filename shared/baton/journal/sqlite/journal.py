@@ -20,6 +20,7 @@ from baton.journal.records import (
     Finished,
     Lease,
     NewEvent,
+    PendingHop,
     PollCommand,
     Renewed,
     Replied,
@@ -29,6 +30,7 @@ from baton.journal.records import (
 )
 from baton.journal.sqlite import (
     accepting,
+    admission,
     claiming,
     dead,
     files,
@@ -145,6 +147,10 @@ class SqliteJournal:
     async def sweep(self) -> Sweep:
         """See `Journal.sweep`."""
         return await self.writer.do(waits.sweep)
+
+    async def admit(self, tenant_running: int) -> list[PendingHop]:
+        """See `Journal.admit`."""
+        return await self.writer.do(lambda tx: admission.admit(tx, tenant_running))
 
     async def register(self, card: Card, *, fallback: str | None = None) -> None:
         """See `Journal.register`."""

@@ -35,6 +35,7 @@ CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX runs_stop ON runs (run_id) WHERE stop IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX runs_failed ON runs (ended_at) WHERE status = 'failed' AND discarded_at IS NULL;
 CREATE UNIQUE INDEX runs_redrive ON runs (redrive_of) WHERE redrive_of IS NOT NULL;
+CREATE INDEX runs_under_way ON runs (status, tenant, run_id) WHERE status IN ('queued', 'running');
 CREATE INDEX runs_open ON runs (run_id) WHERE ended_at IS NULL;
 
 CREATE TABLE hops (
@@ -48,7 +49,7 @@ CREATE TABLE hops (
     token         INTEGER NOT NULL DEFAULT 0,  -- fences late writers
     claim_id      TEXT,
     owner         TEXT,
-    due_at        REAL,                        -- pending: not before; running: lease until
+    due_at        REAL,                        -- pending: not before (infinity: until admitted); running: lease until
     awaits_poll     INTEGER NOT NULL DEFAULT 0,  -- a retry or hand-back: only the poll finds it
     pending_since REAL NOT NULL,
     head          BLOB NOT NULL,               -- the envelope less its texts

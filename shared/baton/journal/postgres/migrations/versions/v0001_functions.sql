@@ -35,16 +35,40 @@ BEGIN
     RETURN clock();
 END $$;
 
+-- Returns how many runs of a tenant are under way, `p_limit` at most.
+CREATE FUNCTION running_of(p_tenant text, p_limit int) RETURNS int LANGUAGE sql VOLATILE AS $$
+    SELECT count(*) FROM (
+        SELECT 1 FROM runs r WHERE r.status IN ('queued', 'running')
+        AND (r.status || ' ' || r.tenant) COLLATE "C" = ('running ' || p_tenant) COLLATE "C" LIMIT p_limit
+    ) q
+$$;
+
+-- Returns runs of a tenant that wait to be admitted, the oldest first.
+CREATE FUNCTION waiting_of(p_tenant text, p_limit int) RETURNS SETOF text LANGUAGE sql VOLATILE AS $$
+    SELECT r.run_id FROM runs r WHERE r.status IN ('queued', 'running')
+    AND (r.status || ' ' || r.tenant) COLLATE "C" = ('queued ' || p_tenant) COLLATE "C"
+    AND (SELECT (h.status = 'pending' AND h.due_at = 'infinity') IS TRUE FROM hops h
+        WHERE h.run_id = r.run_id AND h.seq = 0)
+    ORDER BY r.run_id LIMIT p_limit
+$$;
+
+-- Returns how many more runs a tenant may have under way: none while others of it wait to be admitted.
+CREATE FUNCTION room_of(p_tenant text, p_limit int) RETURNS int LANGUAGE sql VOLATILE AS $$
+    SELECT CASE WHEN EXISTS (SELECT 1 FROM waiting_of(p_tenant, 1)) THEN 0 ELSE p_limit - running_of(p_tenant, p_limit) END
+$$;
+
 -- Accepts requests that begin a conversation; returns which. The others (a key or conversation that is known) are slow.
 -- Statements in their order: whoever has inserted a conversation has it locked, and comes first everywhere.
 CREATE FUNCTION accept_runs(
     p_run text[], p_tenant text[], p_conversation text[], p_key text[], p_body_hash text[], p_redelivery text[],
     p_request bytea[], p_text text[], p_facts bytea[], p_head bytea[], p_max_hops int[], p_deadline_s float8[],
     p_batch text[], p_traceparent text[], p_tracestate text[], p_reply_to text[], p_correlation text[],
-    p_claim text[], p_owner text[], p_lease_s float8[]
-) RETURNS TABLE (item int, accepted_at float8) LANGUAGE plpgsql AS $$
+    p_claim text[], p_owner text[], p_lease_s float8[], p_running int[]
+) RETURNS TABLE (item int, accepted_at float8, has_to_wait boolean) LANGUAGE plpgsql AS $$
 DECLARE
     v_new boolean[];
+    v_wait boolean[] := array_fill(false, ARRAY[cardinality(p_run)]);
+    v_claim boolean[];
     v_now float8;
 BEGIN
     v_new := ARRAY(
@@ -63,6 +87,22 @@ BEGIN
         ) = p_run[i]
         FROM generate_series(1, cardinality(p_run)) AS s (i) ORDER BY i
     );
+    IF EXISTS (SELECT 1 FROM unnest(p_running) AS r (n) WHERE n IS NOT NULL) THEN
+        v_wait := ARRAY(
+            SELECT coalesce(row_number() OVER (PARTITION BY p_tenant[i], v_new[i] ORDER BY i) > t.room, false)
+            FROM generate_series(1, cardinality(p_run)) AS s (i)
+            LEFT JOIN (
+                SELECT q.tenant, room_of(q.tenant, q.running) AS room
+                FROM (SELECT DISTINCT * FROM unnest(p_tenant, p_running) AS u (tenant, running)) q
+                WHERE q.running IS NOT NULL
+            ) t ON t.tenant = p_tenant[i]
+            ORDER BY i
+        );
+    END IF;
+    v_claim := ARRAY(
+        SELECT p_claim[i] IS NOT NULL AND NOT v_wait[i]
+        FROM generate_series(1, cardinality(p_run)) AS s (i) ORDER BY i
+    );
     v_now := clock();
     -- A key that somebody else records at this moment breaks the call: then each of its requests goes its own way.
     INSERT INTO accepted
@@ -75,16 +115,19 @@ BEGIN
         INSERT INTO runs (run_id, tenant, conversation_id, position, status, request, text_position, max_hops,
             deadline_at, batch, root_run_id, trace_id, traceparent, tracestate, last_event, accepted_at)
         SELECT p_run[i], p_tenant[i], p_conversation[i], 0,
-            CASE WHEN p_claim[i] IS NULL THEN 'queued' ELSE 'running' END, p_request[i], 0, p_max_hops[i],
-            v_now + p_deadline_s[i], p_batch[i], p_run[i], p_run[i], p_traceparent[i], p_tracestate[i], 1, v_now
+            CASE WHEN v_claim[i] OR p_running[i] IS NOT NULL AND NOT v_wait[i] THEN 'running' ELSE 'queued' END,
+            p_request[i], 0, p_max_hops[i], v_now + p_deadline_s[i], p_batch[i], p_run[i], p_run[i],
+            p_traceparent[i], p_tracestate[i], 1 + v_wait[i]::int, v_now
         FROM w
     ),
     first AS (
         INSERT INTO hops (run_id, seq, agent, kind, status, attempt, token, claim_id, owner, due_at, pending_since,
             head, digest, started_at)
-        SELECT p_run[i], 0, 'router', 'route', CASE WHEN p_claim[i] IS NULL THEN 'pending' ELSE 'running' END,
-            (p_claim[i] IS NOT NULL)::int, (p_claim[i] IS NOT NULL)::int, p_claim[i], p_owner[i],
-            v_now + coalesce(p_lease_s[i], 0), v_now, p_head[i], '', CASE WHEN p_claim[i] IS NOT NULL THEN v_now END
+        SELECT p_run[i], 0, 'router', 'route', CASE WHEN v_claim[i] THEN 'running' ELSE 'pending' END,
+            v_claim[i]::int, v_claim[i]::int, CASE WHEN v_claim[i] THEN p_claim[i] END,
+            CASE WHEN v_claim[i] THEN p_owner[i] END,
+            CASE WHEN v_wait[i] THEN 'infinity' ELSE v_now + coalesce(p_lease_s[i], 0) END, v_now, p_head[i], '',
+            CASE WHEN v_claim[i] THEN v_now END
         FROM w
     ),
     said AS (
@@ -93,12 +136,16 @@ BEGIN
     ),
     told AS (
         INSERT INTO events SELECT p_run[i], 1, v_now, 0, 'accepted', '{"position":0}' FROM w
+        UNION ALL
+        SELECT p_run[i], 2, v_now, 0, 'queued',
+            convert_to(format('{"tenant_running":%s}', p_running[i]), 'UTF8')
+        FROM w WHERE v_wait[i]
     ),
     asked AS (
         INSERT INTO addresses SELECT p_run[i], p_reply_to[i], coalesce(p_correlation[i], '') FROM w
         WHERE p_reply_to[i] IS NOT NULL
     )
-    SELECT w.i, v_now FROM w;
+    SELECT w.i, v_now, v_wait[i] FROM w;
     INSERT INTO redeliveries
     SELECT DISTINCT ON (p_tenant[i], p_redelivery[i]) p_tenant[i], p_redelivery[i], 'run', p_run[i], v_now
     FROM generate_series(1, cardinality(p_run)) AS s (i)
@@ -106,6 +153,54 @@ BEGIN
     ORDER BY p_tenant[i], p_redelivery[i], i DESC
     ON CONFLICT (tenant, hash) DO UPDATE
     SET took = excluded.took, run_id = excluded.run_id, accepted_at = excluded.accepted_at;
+END $$;
+
+-- Lets runs begin that waited for room, up to `p_limit` under way of each tenant; returns them, tenants in turn.
+-- One process at a time, so that none counts what another is about to add.
+CREATE FUNCTION admit_runs(p_limit int) RETURNS TABLE (run_id text, tenant text, traceparent text, tracestate text)
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_now float8;
+    v_tenant text := '';
+    v_found text[];
+    v_run text[] := '{}';
+    v_turn int[] := '{}';
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtext('baton.admit.' || current_schema())) THEN
+        RETURN;
+    END IF;
+    LOOP
+        SELECT r.tenant INTO v_tenant FROM runs r WHERE r.status IN ('queued', 'running')
+        AND (r.status || ' ' || r.tenant) COLLATE "C" > ('queued ' || v_tenant) COLLATE "C"
+        AND (r.status || ' ' || r.tenant) COLLATE "C" < 'queued!' COLLATE "C"
+        ORDER BY (r.status || ' ' || r.tenant) COLLATE "C" LIMIT 1;
+        EXIT WHEN NOT FOUND;
+        v_found := ARRAY(
+            SELECT r.run_id FROM runs r
+            WHERE r.run_id IN (SELECT waiting_of(v_tenant, p_limit - running_of(v_tenant, p_limit)))
+            ORDER BY r.run_id FOR UPDATE SKIP LOCKED
+        );
+        v_run := v_run || v_found;
+        v_turn := v_turn || ARRAY(SELECT * FROM generate_series(1, cardinality(v_found)));
+    END LOOP;
+    v_now := clock();
+    RETURN QUERY
+    WITH due AS (
+        UPDATE hops AS h SET due_at = v_now, pending_since = v_now
+        WHERE h.run_id = ANY (v_run) AND h.seq = 0 AND (h.status = 'pending' AND h.due_at = 'infinity') IS TRUE
+        RETURNING h.run_id
+    ),
+    begun AS (
+        UPDATE runs AS r SET status = 'running', last_event = r.last_event + 1
+        FROM due d WHERE r.run_id = d.run_id
+        RETURNING r.run_id, r.tenant, r.traceparent, r.tracestate, r.last_event
+    ),
+    told AS (
+        INSERT INTO events SELECT b.run_id, b.last_event, v_now, 0, 'admitted', '{}' FROM begun b
+    )
+    SELECT b.run_id, b.tenant, b.traceparent, b.tracestate FROM begun b
+    JOIN unnest(v_run, v_turn) AS u (id, turn) ON u.id = b.run_id
+    ORDER BY u.turn, b.tenant;
 END $$;
 
 -- Claims hops whose time has come; of lost ones only those with fewer attempts than `p_lost_below`.

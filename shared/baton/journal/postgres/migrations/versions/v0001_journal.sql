@@ -37,6 +37,8 @@ CREATE INDEX runs_deadline ON runs (deadline_at) WHERE deadline_at IS NOT NULL A
 CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX runs_stop ON runs (run_id) WHERE stop IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX runs_dead ON runs (ended_at, run_id) WHERE error IS NOT NULL AND discarded_at IS NULL;
+CREATE INDEX runs_under_way ON runs ((status || ' ' || tenant) COLLATE "C", run_id)
+    WHERE status IN ('queued', 'running');
 CREATE UNIQUE INDEX runs_redrive ON runs (redrive_of) WHERE redrive_of IS NOT NULL;
 
 CREATE TABLE hops (
@@ -50,7 +52,7 @@ CREATE TABLE hops (
     token         int NOT NULL DEFAULT 0,         -- fences late writers
     claim_id      text COLLATE "C",
     owner         text,
-    due_at        float8,                         -- pending: not before; running: lease until
+    due_at        float8,                         -- pending: not before (infinity: until admitted); running: lease until
     awaits_poll   boolean NOT NULL DEFAULT false, -- a retry or hand-back: only the poll finds it
     pending_since float8 NOT NULL,
     head          bytea NOT NULL,                 -- the envelope less its texts
