@@ -46,6 +46,19 @@ async def make_schema(url: str) -> None:
         await connection.close()
 
 
+async def empty_schema(url: str) -> None:
+    """Make a journal's schema as new, in a tenth of the time that it takes to make another."""
+    connection = await asyncpg.connect(url)
+    try:
+        tables = await connection.fetch(
+            "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' "
+            "AND relname <> 'alembic_version'"
+        )
+        await connection.execute("; ".join(f"DELETE FROM {row['relname']}" for row in tables))
+    finally:
+        await connection.close()
+
+
 async def drop_schema(url: str) -> None:
     """Delete the schema that `url` names."""
     connection = await asyncpg.connect(url)
@@ -61,13 +74,15 @@ class PostgresHarness:
     Args:
         url: Names the schema, in which the journal is made.
         owns_schema: True: make another schema, and delete it in the end.
+        is_made: True: the schema has a journal, which is emptied.
         goes_alone: True: every command is carried out in a transaction of its own, as one is that needs a decision.
     """
 
     has_one_process = False
 
-    def __init__(self, url: str, *, owns_schema: bool = False, goes_alone: bool = False) -> None:
+    def __init__(self, url: str, *, owns_schema: bool = False, is_made: bool = False, goes_alone: bool = False) -> None:
         self._owns_schema = owns_schema
+        self._is_made = is_made
         self._goes_alone = goes_alone
         self.url = with_schema(url, f"t_{secrets.token_hex(8)}") if owns_schema else url
         self.journal: Journal = PostgresJournal(self.url)
@@ -85,7 +100,7 @@ class PostgresHarness:
 
     async def start(self) -> None:
         """Start to serve."""
-        await make_schema(self.url)
+        await (empty_schema(self.url) if self._is_made else make_schema(self.url))
         self._aside = await asyncpg.connect(self.url)
         await self._serve()
         found = await self.aside(

@@ -164,5 +164,7 @@ class Reading:
         for _ in range(30):
             await hand.cancel((await hand.accept()).run_id)
         await harness.pass_time(10)
-        assert await hand.journal.prune(older_than_s=5, is_dry=False) == 30
+        assert await hand.journal.prune(older_than_s=5, is_dry=False, limit=12) == 12
+        assert len((await harness.rows())["runs"]) == 18
+        assert await hand.journal.prune(older_than_s=5, is_dry=False) == 18
         assert (await harness.rows())["runs"] == []

@@ -28,7 +28,7 @@ def next_batch(limit: int | None, done: int) -> int:
 async def prune(tx: Transaction, older_than_s: float, size: int) -> int:
     """Delete up to `size` runs that ended so long ago; return how many went."""
     old = await tx.all(
-        "SELECT run_id FROM runs WHERE ended_at < (SELECT clock()) - $1 ORDER BY ended_at LIMIT $2", older_than_s, BATCH
+        "SELECT run_id FROM runs WHERE ended_at < (SELECT clock()) - $1 ORDER BY ended_at LIMIT $2", older_than_s, size
     )
     run_ids = [row["run_id"] for row in old]
     await tx.lock(run_ids)

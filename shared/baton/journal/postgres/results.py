@@ -19,9 +19,10 @@ _TICK = "UPDATE deliveries SET status = $2 WHERE delivery_id = ANY ($1) AND stat
 async def due(tx: Transaction, limit: int, retry_s: float) -> list[DueResult]:
     """Take what is to be sent; what is not ticked off in `retry_s` seconds is due again."""
     taken = await tx.all(
-        "UPDATE deliveries d SET due_at = clock() + $2 FROM (SELECT delivery_id FROM deliveries "
-        "WHERE status = 'pending' AND due_at <= (SELECT clock()) ORDER BY due_at LIMIT $1 "
-        "FOR UPDATE SKIP LOCKED) AS q, runs r "
+        # Materialized: as a part of the join it could be done again for each row, and take more than the limit.
+        "WITH q AS MATERIALIZED (SELECT delivery_id FROM deliveries WHERE status = 'pending' "
+        "AND due_at <= (SELECT clock()) ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) "
+        "UPDATE deliveries d SET due_at = clock() + $2 FROM q, runs r "
         "WHERE d.delivery_id = q.delivery_id AND r.run_id = d.run_id "
         "RETURNING d.*, r.traceparent, r.tracestate",
         limit,
