@@ -36,7 +36,17 @@ def ack_after_s(consumer_timeout_s: float) -> float:
 class Held:
     """A lease in use, and the task that works under it; see `Leases.hold`."""
 
-    __slots__ = ("_lease_s", "delivery", "held_since", "is_lost", "is_stopped", "lease", "renewed_at", "task")
+    __slots__ = (
+        "_lease_s",
+        "delivery",
+        "held_since",
+        "is_finishing",
+        "is_lost",
+        "is_stopped",
+        "lease",
+        "renewed_at",
+        "task",
+    )
 
     def __init__(
         self, lease: Lease, task: "asyncio.Task[None]", delivery: Delivery | None, *, lease_s: float, asked_at: float
@@ -47,6 +57,8 @@ class Held:
         self.held_since = time.monotonic()
         self.renewed_at = asked_at
         """The lease holds at least from then on: by `time.monotonic`, before the journal was asked."""
+        self.is_finishing = False
+        """True once its outcome is being written: from then on the journal tells, and nothing is cancelled."""
         self.is_lost = False
         """True once another worker may have the hop."""
         self.is_stopped = False
@@ -164,16 +176,18 @@ class Leases:
         for lease, held in asked.items():
             if lease not in self._held:
                 continue
-            if lease not in renewed.held:
-                held.is_lost = True
-                held.task.cancel()
-            else:
+            if lease in renewed.held:
                 held.renewed_at = began
                 if held.delivery is not None and began - held.held_since > self._ack_after_s:
                     held.delivery.ack()
-                if lease.run_id in renewed.stop and not held.is_stopped:
-                    held.is_stopped = True
-                    held.task.cancel()
+            if held.is_finishing:  # the journal may have ended the lease with the hop, whose envelope is on its way
+                continue
+            if lease not in renewed.held:
+                held.is_lost = True
+                held.task.cancel()
+            elif lease.run_id in renewed.stop and not held.is_stopped:
+                held.is_stopped = True
+                held.task.cancel()
 
 
 async def _poll_or_hand_back(journal: Journal, command: PollCommand) -> list[Claim]:

@@ -304,6 +304,7 @@ class Worker:
         )
 
     async def _finish(self, settled: Settled, held: Held) -> None:
+        held.is_finishing = True
         finished = await held.insist(lambda: self._shared.journal.finish(settled.finish))
         if finished.outcome == "fenced":
             logger.warning("fenced: %s/%d was finished elsewhere", held.lease.run_id, held.lease.seq)

@@ -25,3 +25,21 @@ async def test_a_lease_counts_from_when_it_was_asked_for(age_s: float, may_start
         else:
             with pytest.raises(LeaseLost):
                 held.may_start_step()
+
+
+@pytest.mark.parametrize("is_finishing", [False, True])
+async def test_a_renewal_cancels_work_whose_lease_is_gone_but_not_the_publishing_that_follows_a_finish(
+    is_finishing: bool, tmp_path: Path
+) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    await journal.start(serves=True)
+    leases, published = Leases(journal, LEASE_S), asyncio.Event()
+    task = asyncio.create_task(published.wait())
+    with leases.hold(Lease("run", 1, 1), task, None, asked_at=time.monotonic()) as held:
+        held.is_finishing = is_finishing
+        await leases.renew()
+    assert bool(task.cancelling()) is not is_finishing
+    assert held.is_lost is not is_finishing
+    published.set()
+    await asyncio.wait([task])
+    await journal.close()
