@@ -21,7 +21,7 @@ AFTER_GRACE_S = 5.0
 ELSEWHERE_S = 5.0
 """How soon after the exit another process must have what it gave back, in seconds."""
 AT_ONCE_S = 1.5
-TENANT_RUNNING = 4
+TENANT_RUNNING = 16
 """`BATON_TENANT_RUNNING` of the router that the noisy tenant meets."""
 SLACK = 16
 """Runs that may pass that bound: those accepted at one moment."""
@@ -171,15 +171,16 @@ async def noisy_tenant(arena: Arena) -> Verdict:
     While the loud one's requests come in, the quiet one's stand in the same queue; once they are accepted, the loud
     one has `TENANT_RUNNING` runs under way and the others wait.
     """
-    loud_count, quiet_count = arena.sized((200, 5), (10_000, 10))
+    loud_count, quiet_count = arena.sized((300, 5), (10_000, 10))
+    per_s = arena.sized(20.0, 4.0)
     async with _bounded(arena), _tenant(arena, "quiet") as quiet, _tenant(arena, "loud") as loud:
-        alone = await _waits_s(quiet, quiet_count)
+        alone = await _waits_s(quiet, quiet_count, per_s)
         arena.struck()
         noise = loud.send_all([Order("places:3") for _ in range(loud_count)])
-        coming_in, _ = await asyncio.gather(_waits_s(quiet, quiet_count), noise)
+        coming_in, _ = await asyncio.gather(_waits_s(quiet, quiet_count, per_s), noise)
         by_loud = "FROM runs WHERE tenant LIKE 'loud-%'"
         await arena.holds(f"SELECT count(*) = $1 {by_loud}", loud_count, timeout_s=PATIENCE_S + loud_count / 50)
-        beside = await _waits_s(quiet, quiet_count)
+        beside = await _waits_s(quiet, quiet_count, per_s)
         waiting = await arena.ask(f"SELECT count(*) {by_loud} AND status = 'queued'")
         verdict = await arena.judged(quiet, loud, deadline_s=arena.site.deadline_s + loud_count / 20)
     most = await arena.ask(MOST_UNDER_WAY)
@@ -209,10 +210,10 @@ async def _bounded(arena: Arena) -> AsyncIterator[None]:
         await fleet.ready("router")
 
 
-async def _waits_s(driver: Driver, count: int) -> list[float]:
+async def _waits_s(driver: Driver, count: int, per_s: float) -> list[float]:
     """Send orders one after the other and return how long each took, in seconds."""
     wanted = [Order("places:3") for _ in range(count)]
-    await driver.send_all(wanted, per_s=4.0)
+    await driver.send_all(wanted, per_s=per_s)
     await driver.all_ended(timeout_s=PATIENCE_S * 10)
     return [driver.ended[order.key].at - driver.sent_at[order.key] for order in wanted if order.key in driver.ended]
 
