@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from baton.errors import JournalError
+
 logger = logging.getLogger("baton")
 
 Begin = Callable[[], Coroutine[Any, Any, None]]
@@ -92,5 +94,6 @@ class Slots:
         if self._free_since is None and self.free > 0:
             self._free_since = time.monotonic()
         if not task.cancelled() and (error := task.exception()) is not None:
-            told = "hop of %s broke off; its lease runs out and it is tried again"
-            logger.error(told, self._name, exc_info=error)
+            is_known = isinstance(error, JournalError)  # and no fault of the code's: its text says what there is to say
+            told = "hop of %s broke off, its lease runs out and it is tried again: %s"
+            logger.error(told, self._name, error, exc_info=None if is_known else error)
