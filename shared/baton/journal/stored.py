@@ -170,6 +170,15 @@ def question(row: Any) -> Question:
     )
 
 
+def how_ended(wait: Any) -> str:
+    """Return in words what became of a wait that is over."""
+    if wait["status"] != "answered":
+        return str(wait["status"])
+    given = codec.decode(wait["answer"])
+    what = given["decision"] or (f"handed to {given['handoff']}" if given["handoff"] else f"{given['text']!r}")
+    return f"answered by {given['by']}: {what}"
+
+
 def failure(stored: bytes | None) -> Failure | None:
     """Return a failure that a row holds; None: it holds none."""
     return None if stored is None else Failure.model_validate_json(stored)

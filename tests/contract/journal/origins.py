@@ -7,7 +7,7 @@ import pytest
 
 from baton import ids
 from baton.errors import IdempotencyConflictError, NotWaitingError
-from baton.journal.records import REDELIVERY_S, Accept, Accepted, Origin
+from baton.journal.records import REDELIVERY_S, Accept, Accepted, Cancel, Origin
 from baton.request import Request
 from tests.contract.journal.accepting import deliveries
 from tests.support.journal_checks import check
@@ -153,6 +153,8 @@ class Origins:
         before = await harness.rows()
         again = await hand.cancel(accepted.run_id, key="k1")
         assert (again.status, again.is_new) == ("cancelled", False)
+        with pytest.raises(IdempotencyConflictError):
+            await hand.journal.cancel(Cancel(accepted.run_id, "ann", "another reason", key="k1"))
         assert await harness.rows() == before
 
     async def test_a_key_of_one_command_is_a_conflict_for_every_other(self, hand: Hand, harness: Harness) -> None:

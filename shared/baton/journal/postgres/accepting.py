@@ -9,6 +9,8 @@ from typing import Any
 
 from baton import codec
 from baton.errors import FactsError, RequestError
+from baton.journal import marks
+from baton.journal.marks import Mark, Took
 from baton.journal.postgres import admission, claiming, conversation, origins, rows, waits
 from baton.journal.postgres.faults import RaceError
 from baton.journal.postgres.transaction import Transaction
@@ -24,14 +26,14 @@ async def accept(tx: Transaction, command: Accept) -> Accepted:
         IdempotencyConflictError: The key is known with another body.
     """
     conversation_id = command.request.conversation_id or command.run_id
-    mark = mark_of(command)
+    mark = marks.of_accept(command)
     if known := await _known(tx, command, mark):
         return known
     await _lock(tx, command.tenant, conversation_id)
     if command.request.conversation_id and (wait := await _wait_for_user(tx, command)) is not None:
         return await _as_reply(tx, command, wait, mark)
     run = await _insert(tx, command, conversation_id)
-    await origins.remember(tx, command, mark, origins.Took("run", command.run_id))
+    await origins.remember(tx, command, mark, Took("run", command.run_id))
     if run["position"] == 0:  # nobody was there before
         await conversation.take(tx, run)
         published = await conversation.begin(tx, run)
@@ -40,13 +42,6 @@ async def accept(tx: Transaction, command: Accept) -> Accepted:
     if any(hop.run_id == command.run_id for hop in published) and await admission.waits(tx, command):
         published = [hop for hop in published if hop.run_id != command.run_id]
     return await _claimed(tx, command, Accepted(command.run_id, conversation_id, "run", True, tuple(published)))
-
-
-def mark_of(command: Accept) -> origins.Mark:
-    """Return what a request is known under; without a key, its own run id: it may have become a reply."""
-    if command.key is None:
-        return origins.Mark(command.tenant, command.run_id, "")
-    return origins.Mark(command.tenant, command.key, codec.fingerprint(command.request.model_dump()))
 
 
 async def _lock(tx: Transaction, tenant: str, conversation_id: str) -> None:
@@ -83,10 +78,10 @@ async def _wait_for_user(tx: Transaction, command: Accept) -> Any:
     )
 
 
-async def _known(tx: Transaction, command: Accept, mark: origins.Mark) -> Accepted | None:
+async def _known(tx: Transaction, command: Accept, mark: Mark) -> Accepted | None:
     took = await origins.known(tx, command, mark)
     if took is None and command.key is None:
-        took = origins.Took("run", command.run_id)
+        took = Took("run", command.run_id)
     if took is None:
         return None
     await tx.lock([took.run_id])
@@ -99,7 +94,7 @@ async def _known(tx: Transaction, command: Accept, mark: origins.Mark) -> Accept
     return await _claimed(tx, command, accepted) if is_mine else accepted
 
 
-async def _as_reply(tx: Transaction, command: Accept, wait: Any, mark: origins.Mark) -> Accepted:
+async def _as_reply(tx: Transaction, command: Accept, wait: Any, mark: Mark) -> Accepted:
     conversation_id = str(command.request.conversation_id)
     if command.request.facts:
         stored = await tx.value(f"SELECT facts FROM conversations WHERE {_IT}", command.tenant, conversation_id)
@@ -112,7 +107,7 @@ async def _as_reply(tx: Transaction, command: Accept, wait: Any, mark: origins.M
         )
     reply = Reply(wait["run_id"], wait["wait_id"], command.request.text, by="user", tenant=command.tenant)
     replied = await waits.answer(tx, reply)
-    took = origins.Took("reply", wait["run_id"], wait["wait_id"])
+    took = Took("reply", wait["run_id"], wait["wait_id"])
     await origins.remember(tx, command, mark, took)
     await origins.add_address(tx, wait["run_id"], command)
     return Accepted(wait["run_id"], conversation_id, "reply", True, replied.publish)

@@ -9,6 +9,7 @@ from typing import Any
 from baton import codec
 from baton.envelope import Message
 from baton.errors import FactsError
+from baton.journal import marks
 from baton.journal.postgres import accepting
 from baton.journal.postgres.connecting import Connection
 from baton.journal.postgres.lanes import SLOW, Kind, Order, Slow
@@ -29,7 +30,7 @@ def is_plain(command: Accept) -> bool:
 
 
 def _columns(command: Accept) -> tuple[object, ...]:
-    request, mark = command.request, accepting.mark_of(command)
+    request, mark = command.request, marks.of_accept(command)
     facts = codec.merge_facts({}, request.facts)
     max_hops = request.max_hops or command.max_hops
     conversation_id = request.conversation_id or command.run_id

@@ -8,7 +8,8 @@ from typing import Any
 
 from baton import codec
 from baton.errors import NotFoundError, NotWaitingError
-from baton.journal import stored
+from baton.journal import marks, stored
+from baton.journal.marks import Took
 from baton.journal.postgres import conversation, finishing, origins, registry, rows
 from baton.journal.postgres.transaction import Transaction
 from baton.journal.records import Cancel, PendingHop, Replied, Reply
@@ -27,8 +28,7 @@ async def answer(tx: Transaction, reply: Reply) -> Replied:
     run = await tx.one("SELECT * FROM runs WHERE run_id = $1 AND tenant = $2", reply.run_id, reply.tenant)
     if run is None:
         raise NotFoundError(f"no run {reply.run_id!r}")
-    said = [reply.run_id, reply.wait_id, reply.text, reply.decision, reply.handoff, reply.reason]
-    mark = origins.Mark(reply.tenant, reply.key or reply.reply_id, codec.fingerprint(said))
+    mark = marks.of_reply(reply)
     if await origins.known(tx, reply, mark) is not None:
         await origins.add_address(tx, reply.run_id, reply)
         return Replied(run["run_id"], run["status"], is_new=False)
@@ -36,7 +36,7 @@ async def answer(tx: Transaction, reply: Reply) -> Replied:
     if wait["status"] != "waiting":
         if wait["answer"] and codec.decode(wait["answer"])["reply_id"] == reply.reply_id:
             return Replied(run["run_id"], run["status"])
-        raise NotWaitingError(wait["wait_id"], _how(wait))
+        raise NotWaitingError(wait["wait_id"], stored.how_ended(wait))
     waiting.check_reply(stored.as_wait(wait), reply, await registry.graph(tx))
     await tx.run(
         "UPDATE waits SET status = 'answered', answer = $2, answered_at = $3 WHERE wait_id = $1",
@@ -45,7 +45,7 @@ async def answer(tx: Transaction, reply: Reply) -> Replied:
         tx.now,
     )
     if reply.key is not None or reply.redelivery_key is not None:
-        await origins.remember(tx, reply, mark, origins.Took("reply", run["run_id"], wait["wait_id"]))
+        await origins.remember(tx, reply, mark, Took("reply", run["run_id"], wait["wait_id"]))
     await origins.add_address(tx, reply.run_id, reply)
     return await _replied(tx, run, await go_on(tx, run, wait))
 
@@ -63,9 +63,9 @@ async def cancel(tx: Transaction, wish: Cancel) -> Replied:
     if run is None or wish.tenant not in (None, run["tenant"]):
         raise NotFoundError(f"no run {wish.run_id!r}")
     if wish.key is not None:
-        mark = origins.Mark(run["tenant"], wish.key, codec.fingerprint([wish.run_id, "cancel"]))
+        mark = marks.of_cancel(wish, run["tenant"], wish.key)
         if await origins.known(tx, wish, mark) is None:
-            await origins.remember(tx, wish, mark, origins.Took("cancel", wish.run_id))
+            await origins.remember(tx, wish, mark, Took("cancel", wish.run_id))
     await origins.add_address(tx, wish.run_id, wish)
     if run["ended_at"] is not None:
         return Replied(wish.run_id, run["status"], is_new=False)
@@ -112,14 +112,6 @@ async def _wait(tx: Transaction, run: Any, reply: Reply) -> Any:
         named = f"no wait {reply.wait_id!r}" if reply.wait_id else "no wait"
         raise NotFoundError(f"run {run['run_id']!r} is {run['status']} and has {named}")
     return wait
-
-
-def _how(wait: Any) -> str:
-    if wait["status"] != "answered":
-        return str(wait["status"])
-    given = codec.decode(wait["answer"])
-    what = given["decision"] or (f"handed to {given['handoff']}" if given["handoff"] else f"{given['text']!r}")
-    return f"answered by {given['by']}: {what}"
 
 
 async def _replied(tx: Transaction, run: Any, published: list[PendingHop]) -> Replied:

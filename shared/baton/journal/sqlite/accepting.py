@@ -9,6 +9,8 @@ from typing import Any
 
 from baton import codec
 from baton.errors import FactsError, RequestError
+from baton.journal import marks
+from baton.journal.marks import Mark, Took
 from baton.journal.records import Accept, Accepted, NewEvent, Reply
 from baton.journal.sqlite import admission, claiming, conversation, origins, rows, waits
 from baton.journal.sqlite.writer import Transaction
@@ -21,13 +23,13 @@ def accept(tx: Transaction, command: Accept) -> Accepted:
         IdempotencyConflictError: The key is known with another body.
     """
     conversation_id = command.request.conversation_id or command.run_id
-    body_hash = codec.fingerprint(command.request.model_dump()) if command.key is not None else ""
-    if known := _known(tx, command, body_hash):
+    mark = marks.of_accept(command)
+    if known := _known(tx, command, mark):
         return known
     if command.request.conversation_id and (wait := _wait_for_user(tx, command)) is not None:
-        return _as_reply(tx, command, wait, conversation_id, body_hash)
+        return _as_reply(tx, command, wait, conversation_id, mark)
     run = _insert(tx, command, conversation_id)
-    origins.remember(tx, command, _mark(command, body_hash), origins.Took("run", command.run_id))
+    origins.remember(tx, command, mark, Took("run", command.run_id))
     if run["position"] == 0:  # nobody was there before
         conversation.take(tx, run)
         published = conversation.begin(tx, run)
@@ -55,10 +57,10 @@ def _wait_for_user(tx: Transaction, command: Accept) -> Any:
     )
 
 
-def _known(tx: Transaction, command: Accept, body_hash: str) -> Accepted | None:
-    took = origins.known(tx, command, _mark(command, body_hash))
+def _known(tx: Transaction, command: Accept, mark: Mark) -> Accepted | None:
+    took = origins.known(tx, command, mark)
     if took is None and command.key is None:
-        took = origins.Took("run", command.run_id)
+        took = Took("run", command.run_id)
     if took is None:
         return None
     run = tx.one("SELECT conversation_id FROM runs WHERE run_id = ?", took.run_id)
@@ -70,12 +72,7 @@ def _known(tx: Transaction, command: Accept, body_hash: str) -> Accepted | None:
     return _claimed(tx, command, accepted) if is_mine else accepted
 
 
-def _mark(command: Accept, body_hash: str) -> origins.Mark:
-    """Return what a request is known under; without a key, its own run id: it may have become a reply."""
-    return origins.Mark(command.tenant, command.run_id if command.key is None else command.key, body_hash)
-
-
-def _as_reply(tx: Transaction, command: Accept, wait: Any, conversation_id: str, body_hash: str) -> Accepted:
+def _as_reply(tx: Transaction, command: Accept, wait: Any, conversation_id: str, mark: Mark) -> Accepted:
     if command.request.facts:
         row = tx.one(
             "SELECT facts FROM conversations WHERE tenant = ? AND conversation_id = ?",
@@ -94,8 +91,8 @@ def _as_reply(tx: Transaction, command: Accept, wait: Any, conversation_id: str,
         )
     reply = Reply(wait["run_id"], wait["wait_id"], command.request.text, by="user", tenant=command.tenant)
     replied = waits.answer(tx, reply)
-    took = origins.Took("reply", wait["run_id"], wait["wait_id"])
-    origins.remember(tx, command, _mark(command, body_hash), took)
+    took = Took("reply", wait["run_id"], wait["wait_id"])
+    origins.remember(tx, command, mark, took)
     origins.add_address(tx, wait["run_id"], command)
     return Accepted(wait["run_id"], conversation_id, "reply", True, replied.publish)
 

@@ -4,28 +4,11 @@ In: the origin of a request, reply or cancel. Out: rows of `accepted`, `redelive
 written in the transaction that carries the command out.
 """
 
-from typing import Literal, NamedTuple
-
 from baton.errors import IdempotencyConflictError
+from baton.journal.marks import Mark, Took
 from baton.journal.records import REDELIVERY_S, Origin
 from baton.journal.sqlite import rows
 from baton.journal.sqlite.writer import Transaction
-
-
-class Mark(NamedTuple):
-    """What a command is known under."""
-
-    tenant: str
-    key: str
-    body_hash: str
-
-
-class Took(NamedTuple):
-    """What a command became."""
-
-    took: Literal["run", "reply", "cancel"]
-    run_id: str
-    wait_id: str | None = None
 
 
 def known(tx: Transaction, origin: Origin, mark: Mark) -> Took | None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from baton import codec
 from baton.errors import NotFoundError, NotWaitingError
-from baton.journal import stored
+from baton.journal import marks, stored
+from baton.journal.marks import Took
 from baton.journal.records import Cancel, PendingHop, Replied, Reply, Sweep
 from baton.journal.sqlite import conversation, finishing, origins, registry, rows
 from baton.journal.sqlite.writer import Transaction
@@ -27,8 +28,7 @@ def answer(tx: Transaction, reply: Reply) -> Replied:
     run = tx.one("SELECT * FROM runs WHERE run_id = ? AND tenant = ?", reply.run_id, reply.tenant)
     if run is None:
         raise NotFoundError(f"no run {reply.run_id!r}")
-    said = [reply.run_id, reply.wait_id, reply.text, reply.decision, reply.handoff, reply.reason]
-    mark = origins.Mark(reply.tenant, reply.key or reply.reply_id, codec.fingerprint(said))
+    mark = marks.of_reply(reply)
     if origins.known(tx, reply, mark) is not None:
         origins.add_address(tx, reply.run_id, reply)
         return Replied(run["run_id"], run["status"], is_new=False)
@@ -36,7 +36,7 @@ def answer(tx: Transaction, reply: Reply) -> Replied:
     if wait["status"] != "waiting":
         if wait["answer"] and codec.decode(wait["answer"])["reply_id"] == reply.reply_id:
             return Replied(run["run_id"], run["status"])
-        raise NotWaitingError(wait["wait_id"], _how(wait))
+        raise NotWaitingError(wait["wait_id"], stored.how_ended(wait))
     waiting.check_reply(stored.as_wait(wait), reply, registry.graph(tx))
     tx.run(
         "UPDATE waits SET status = 'answered', answer = ?, answered_at = ? WHERE wait_id = ? AND status = 'waiting'",
@@ -45,7 +45,7 @@ def answer(tx: Transaction, reply: Reply) -> Replied:
         wait["wait_id"],
     )
     if reply.key is not None or reply.redelivery_key is not None:
-        origins.remember(tx, reply, mark, origins.Took("reply", run["run_id"], wait["wait_id"]))
+        origins.remember(tx, reply, mark, Took("reply", run["run_id"], wait["wait_id"]))
     origins.add_address(tx, reply.run_id, reply)
     return _replied(tx, run, _go_on(tx, run, wait))
 
@@ -62,9 +62,9 @@ def cancel(tx: Transaction, wish: Cancel) -> Replied:
     if run is None or wish.tenant not in (None, run["tenant"]):
         raise NotFoundError(f"no run {wish.run_id!r}")
     if wish.key is not None:
-        mark = origins.Mark(run["tenant"], wish.key, codec.fingerprint([wish.run_id, "cancel"]))
+        mark = marks.of_cancel(wish, run["tenant"], wish.key)
         if origins.known(tx, wish, mark) is None:
-            origins.remember(tx, wish, mark, origins.Took("cancel", wish.run_id))
+            origins.remember(tx, wish, mark, Took("cancel", wish.run_id))
     origins.add_address(tx, wish.run_id, wish)
     if run["ended_at"] is not None:
         return Replied(wish.run_id, run["status"], is_new=False)
@@ -124,14 +124,6 @@ def _wait(tx: Transaction, run: Any, reply: Reply) -> Any:
         named = f"no wait {reply.wait_id!r}" if reply.wait_id else "no wait"
         raise NotFoundError(f"run {run['run_id']!r} is {run['status']} and has {named}")
     return wait
-
-
-def _how(wait: Any) -> str:
-    if wait["status"] != "answered":
-        return str(wait["status"])
-    given = codec.decode(wait["answer"])
-    what = given["decision"] or (f"handed to {given['handoff']}" if given["handoff"] else f"{given['text']!r}")
-    return f"answered by {given['by']}: {what}"
 
 
 def _go_on(tx: Transaction, run: Any, wait: Any) -> list[PendingHop]:
