@@ -120,7 +120,7 @@ def command(raw: Raw, settings: Settings) -> Accept | Reply | Cancel:
     }
     tenant = raw.user_id or settings.tenant
     if isinstance(wanted, ReplyMessage):
-        return Reply(wanted.run_id, wanted.wait_id, wanted.text, by="user", tenant=tenant, **origin)
+        return Reply(wanted.run_id, wanted.wait_id, wanted.text, by="user", is_requesters=True, tenant=tenant, **origin)
     if isinstance(wanted, CancelMessage):
         return Cancel(wanted.run_id, "user", wanted.reason, tenant, **origin)
     return Accept(

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from baton import Answer, Ask, Turn
+from baton import Answer, Ask, Handoff, Turn
 from baton.service import Service
+from baton.testing import scripted_agent
 from tests.support.requests import Program, dead, program, publish_without_key, runs, served
 from tests.support.servers.handles import RabbitServer
 from tests.support.teams import a_team, an_agent
@@ -170,6 +171,20 @@ async def test_a_wait_is_answered_by_its_id_once(sender: Program) -> None:
     late = (await sender.answers(4))[3]
     assert (late.body["status"], late.body["error"]["code"]) == ("rejected", "not_waiting")
     assert late.correlation_id == "late"
+
+
+async def test_a_requester_does_not_answer_for_a_person(amqp_url: str, tmp_path: Path) -> None:
+    team = a_team(agents=[scripted_agent("a", Handoff("human", reason="too hard"))])
+    async with served(amqp_url, tmp_path, team) as service, program(amqp_url) as sender:
+        await sender.publish({"text": "hello"}, correlation_id="1")
+        [run] = await until(lambda: runs(service.journal))
+        await until(lambda: service.journal.waits(run.run_id))
+        await sender.publish({"reply": {"run_id": run.run_id, "text": "I say it is solved"}})
+        [came] = await sender.answers()
+        assert (came.body["status"], came.body["error"]["code"]) == ("rejected", "not_yours")
+        assert (await service.journal.run(run.run_id)).status == "waiting"
+        await service.client.reply(run.run_id, "solved", by="ann")
+        assert (await sender.answers(2))[1].body["text"] == "solved"
 
 
 async def test_a_cancel_ends_the_run_for_all_who_asked(sender: Program) -> None:

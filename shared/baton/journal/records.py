@@ -1,6 +1,5 @@
 """Rows and commands of the journal: what the hop loop asks for and what it gets back.
 
-Plain data: `protocol` decides with it, every journal obeys.
 In: nothing. Out: times named `_at`, Unix seconds by the journal's clock; durations named `_s`, seconds.
 """
 
@@ -305,6 +304,7 @@ class Reply(Origin):
     """A person at the desk gives the run to this agent."""
     reason: str = ""
     by: str = "user"
+    is_requesters: bool = False  # True: whoever asked sent it; what waits for a person is not theirs to answer
     tenant: str = "default"
     reply_id: str = field(default_factory=ids.new_id)
     """Random; after a lost commit reply the answer that counts is mine only if the wait holds it."""

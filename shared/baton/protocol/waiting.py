@@ -53,6 +53,12 @@ def check_reply(wait: NewWait, reply: Reply, graph: Graph) -> None:
         "human": ("text", "reject", "handoff"),
         "review": ("approve", "reject", "text"),
     }[wait.kind]
+    if reply.is_requesters and wait.kind != "user":
+        raise RequestError(
+            f"the run waits for a person ({wait.kind}), who answers by `baton reply`; a requester answers kind 'user'",
+            code="not_yours",
+            field="reply",
+        )
     if given not in takes:
         raise RequestError(
             f"a wait of kind {wait.kind!r} takes {' or '.join(takes)}; seen: {given}",

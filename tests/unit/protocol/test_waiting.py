@@ -78,6 +78,14 @@ def test_an_answer_that_could_not_be_stored_or_followed_is_refused(
     assert caught.value.field == field
 
 
+@pytest.mark.parametrize("kind", ["approval", "human", "review"])
+def test_a_requester_does_not_answer_for_a_person(kind: str) -> None:
+    with pytest.raises(RequestError, match=f"waits for a person \\({kind}\\)") as caught:
+        check_reply(make_wait(kind), make_reply(text="approved", is_requesters=True), GRAPH)
+    assert caught.value.code == "not_yours"
+    check_reply(make_wait("user"), make_reply(text="visa", is_requesters=True), GRAPH)
+
+
 def test_a_handoff_to_a_stranger_tells_who_is_registered() -> None:
     with pytest.raises(RequestError, match="'nobody' is no registered agent; registered are a, b"):
         check_reply(make_wait("human"), make_reply(handoff="nobody"), GRAPH)
