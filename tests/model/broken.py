@@ -60,6 +60,13 @@ BROKEN = (
         "failed by another's deaths",
         isolates_suspects=False,
     ),
+    _broken(
+        "suspects that messages bring",
+        BY_NAME["a hop that kills its process"],
+        0,
+        "failed by another's deaths",
+        leaves_suspects=False,
+    ),
 )
 
 COUNTEREXAMPLES = (

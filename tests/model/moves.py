@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from tests.model import conversation, transactions
 from tests.model.decisions import effect_key
-from tests.model.polling import claimable, polled
+from tests.model.polling import claimable, may_come_by_message, polled
 from tests.model.state import IDLE, HopName, Journal, State, Worker
 from tests.model.transactions import Ending
 from tests.model.world import World
@@ -58,11 +58,9 @@ def claimed(world: World, state: State, number: int, name: HopName, *, attempt: 
 
 
 def died(state: State) -> State:
-    """Return the state after a hop has killed its process, and all others in it.
-
-    The broker delivers again at once, while the leases run, and that is in vain; so the model forgets it.
-    """
-    return state._replace(workers=(IDLE,) * len(state.workers))
+    """Return the state after a hop has killed its process, and all others in it; the broker delivers again."""
+    unacked = [worker.hop for worker in state.workers if worker.delivery == 1]
+    return state._replace(workers=(IDLE,) * len(state.workers)).publish(*unacked)
 
 
 def ending(world: World, state: State, worker: Worker) -> Ending:
@@ -129,7 +127,7 @@ def _claiming(world: World, state: State, number: int, worker: Worker) -> Iterat
     if worker.holds and hop.status == "running":  # the row holds this claim's id
         yield "claim again", claimed(world, state, number, worker.hop, attempt=hop.attempt)
         return
-    can = claimable(state, worker.hop)
+    can = claimable(state, worker.hop) and may_come_by_message(world, hop)
     if can:
         yield "claim", claim(world, state, number, worker.hop)
     if not can or hop.awaits_poll or hop.status == "running":  # it may not be due yet

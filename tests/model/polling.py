@@ -7,7 +7,7 @@ be due may be the only thing that is.
 from collections.abc import Iterator
 
 from tests.model.decisions import is_missed, is_suspect
-from tests.model.state import HopName, State
+from tests.model.state import Hop, HopName, State
 from tests.model.world import World
 
 QUIET_S = 60.0
@@ -34,6 +34,12 @@ def polled(world: World, state: State) -> Iterator[HopName]:
                 found = rules.polls_pending and (hop.awaits_poll or is_missed(QUIET_S, QUIET_S))
             if found:
                 yield number, seq
+
+
+def may_come_by_message(world: World, hop: Hop) -> bool:
+    """Return False for a hop that may have killed its process: only the poll takes it, one at a time."""
+    is_lost = hop.status == "running"
+    return not (world.rules.leaves_suspects and is_lost and is_suspect(hop.attempt, world.scenario.max_attempts))
 
 
 def _may_be_tried(world: World, state: State, attempt: int) -> bool:

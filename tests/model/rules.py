@@ -34,6 +34,8 @@ class Rules(NamedTuple):
     """A keyed effect has the same key on every attempt (§2)."""
     isolates_suspects: bool = True
     """Of the hops that may have killed their process it takes one at a time (`protocol.poll`)."""
+    leaves_suspects: bool = True
+    """A message never brings such a hop (`ClaimCommand.takes_suspect`)."""
     locks_for_finish: bool = True
     """A finish looks for who is next after it has locked the conversation (§5.0)."""
 

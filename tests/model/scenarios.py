@@ -53,7 +53,6 @@ SCENARIOS = (
         0,
         max_attempts=3,
         keys=(0, 1),
-        publishes=False,
         shares_process=True,
     ),
 )
