@@ -103,7 +103,6 @@ class Steps:
         if record is not None:
             self._check(record, input_sha)
             return _decoded(fn, record.result)
-        self._may_start()
         step = Step(
             place,
             key,
@@ -116,6 +115,7 @@ class Steps:
             started_at=time.time(),
         )
         if effect == "unsafe":
+            self._may_start()
             await self._put(step)
             failpoints.hit("step.intended")
         return await self._perform(step, fn, args)
@@ -155,10 +155,11 @@ class Steps:
 
     async def _perform(self, step: Step, fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         keyed = {"idempotency_key": step.idempotency_key} if step.effect == "keyed" else {}
+        begin = _at_the_last_moment(self._may_start, fn)
         if inspect.iscoroutinefunction(fn):
-            result = await fn(*args, **keyed)
+            result = await begin(*args, **keyed)
         else:
-            result = await in_thread(fn, *args, **keyed)
+            result = await in_thread(begin, *args, **keyed)
             if inspect.isawaitable(result):
                 result = await result
         failpoints.hit("step.done")
@@ -234,6 +235,17 @@ class Steps:
             step_scope=record.scope,
             input_sha=input_sha,
         )
+
+
+def _at_the_last_moment(check: Callable[[], None], fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `fn` with a check right before it: while a process stands still its hop may go elsewhere."""
+
+    @functools.wraps(fn)
+    def begin(*args: Any, **kwargs: Any) -> Any:
+        check()
+        return fn(*args, **kwargs)
+
+    return begin
 
 
 def _check_choice(name: str, value: object, allowed: Sequence[str]) -> None:

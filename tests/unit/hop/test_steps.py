@@ -271,6 +271,17 @@ async def test_progress_is_a_step_whose_name_or_input_is_new_in_the_run(ledger: 
         assert steps.has_new is has_new, (seq, key, arg)
 
 
+async def test_the_lease_is_looked_at_right_before_the_call(ledger: Ledger) -> None:
+    def lost_with_the_intent() -> None:
+        if ledger.written:
+            raise LeaseLost
+
+    fn = Calls()
+    with pytest.raises(LeaseLost):
+        await ledger.attempt(may_start=lost_with_the_intent).call("pay", fn, (), "unsafe", "hop")
+    assert ([step.status for step in ledger.written], fn.args) == (["intent"], [])
+
+
 async def test_without_the_lease_nothing_starts_and_nothing_is_returned(ledger: Ledger) -> None:
     def refuse() -> None:
         raise LeaseLost
