@@ -112,14 +112,15 @@ async def roll(arena: Arena) -> Verdict:
     sending = asyncio.ensure_future(arena.driver.send_all(flow, per_s=per_s))
     for new, old, version in ((f"{name}-2", name, "2") for name in agents):
         await _replaced(arena, new, old, version)
+    # On a slow machine all that was sent may be over by now: version 2 gets work that version 1 then goes on with.
+    await arena.driver.send_all(orders(count // 5, arena.chance, words=("slow@2:0.5",)))
+    await arena.holds("SELECT count(*) > 0 FROM ledger_calls WHERE key = 'audit'")
     for new, old, version in ((name, f"{name}-2", "1") for name in agents):
         await _replaced(arena, new, old, version)
     await sending
     verdict = await arena.judged()
     audited = await arena.ask("SELECT count(*) FROM ledger_calls WHERE key = 'audit'")
     verdict.notes["hops of version 2"] = audited
-    if not audited:
-        verdict.wrong.append("version 2 had nothing to do")
     if verdict.most_attempts > 2:
         verdict.wrong.append(f"a hop took {verdict.most_attempts} attempts")
     return verdict
