@@ -5,15 +5,19 @@ import contextlib
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from baton import Agent, Answer, Ask, Client, Handoff, Settings, Turn
+from baton.broker.contract import Outgoing
+from baton.broker.memory import MemoryBroker
 from baton.errors import ConfigError, JournalBusyError, RequestError, ResultTimeoutError
+from baton.journal.records import Lease, Renewed
 from baton.journal.sqlite.journal import SqliteJournal
+from baton.service import serving
 from baton.testing import scripted_agent, serve
 from tests.support.teams import a_team, an_agent
 from tests.support.waiting import until
@@ -268,3 +272,62 @@ async def test_a_result_that_takes_too_long_is_told_and_the_run_goes_on() -> Non
         waiters = [asyncio.create_task(run.result()) for _ in range(3)]
         gate.set()
         assert {(await waiter).text for waiter in waiters} == {"done"}
+
+
+class CountingJournal(SqliteJournal):
+    """Counts how often leases were renewed, and how often somebody looked for other processes' writes."""
+
+    renewals = 0
+    looks = 0
+
+    async def renew(self, leases: Sequence[Lease], lease_s: float) -> Renewed:
+        renewed = await super().renew(leases, lease_s)
+        self.renewals += 1
+        return renewed
+
+    async def changed(self) -> bool:
+        self.looks += 1
+        return await super().changed()
+
+
+class SlowBroker(MemoryBroker):
+    """Takes a message for an agent only once the leases of its sender were renewed twice more."""
+
+    def __init__(self, journal: CountingJournal) -> None:
+        super().__init__()
+        self._journal = journal
+
+    async def publish(self, message: Outgoing, *, timeout_s: float = 5.0) -> None:
+        if message.agent != "router":
+            wanted = self._journal.renewals + 2
+            await until(lambda: self._journal.renewals >= wanted)
+        await super().publish(message, timeout_s=timeout_s)
+
+
+async def test_a_renewal_does_not_break_off_the_publishing_that_follows_a_finish(tmp_path: Path) -> None:
+    """The poll, which would find the hop in the end, looks once a minute."""
+    journal = CountingJournal(tmp_path / "journal.db")
+    settings = Settings(lease_s=0.5, poll_s=60, grace_s=0)
+    team = a_team(agents=[scripted_agent("a", Answer("done"))])
+    async with serving(team, settings, journal=journal, broker=SlowBroker(journal)) as service:
+        await until(lambda: journal.looks >= 2)  # the first one takes the start for a write, and has all polled
+        run = await service.client.send("hello")
+        assert (await run.result(timeout_s=10)).text == "done"
+
+
+async def test_of_a_tenant_so_many_runs_are_under_way_as_may_be_and_all_end() -> None:
+    working: Counter[str] = Counter()
+
+    async def take(turn: Turn) -> Answer:
+        working["now"] += 1
+        working["most"] = max(working["most"], working["now"])
+        await turn.step("look", lambda: 1)
+        working["now"] -= 1
+        return Answer("done")
+
+    async with serve(a_team(agents=[an_agent("a", take)]), tenant_running=2) as served:
+        runs = [await served.start(f"text {number}") for number in range(20)]
+        assert {(await run.result(timeout_s=20)).status for run in runs} == {"completed"}
+        waited = [event.type for event in await served.journal.events(runs[-1].run_id)]
+    assert waited[:3] == ["accepted", "queued", "admitted"]
+    assert working["most"] <= 2

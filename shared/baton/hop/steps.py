@@ -155,11 +155,12 @@ class Steps:
 
     async def _perform(self, step: Step, fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         keyed = {"idempotency_key": step.idempotency_key} if step.effect == "keyed" else {}
-        begin = _at_the_last_moment(self._may_start, fn)
+        # At the last moment: while a process stands still its hop may go elsewhere.
         if inspect.iscoroutinefunction(fn):
-            result = await begin(*args, **keyed)
+            self._may_start()
+            result = await fn(*args, **keyed)
         else:
-            result = await in_thread(begin, *args, **keyed)
+            result = await in_thread(self._begun, fn, *args, **keyed)
             if inspect.isawaitable(result):
                 result = await result
         failpoints.hit("step.done")
@@ -186,6 +187,10 @@ class Steps:
         if not await self._write(step):
             raise LeaseLost
         self._recorded[(step.scope, step.key)] = step
+
+    def _begun(self, fn: Callable[..., Any], *args: Any, **keyed: Any) -> Any:
+        self._may_start()
+        return fn(*args, **keyed)
 
     def _meet(self, key: str, scope: Scope) -> str:
         """Return where the step is recorded, and note that this attempt has met it."""
@@ -235,17 +240,6 @@ class Steps:
             step_scope=record.scope,
             input_sha=input_sha,
         )
-
-
-def _at_the_last_moment(check: Callable[[], None], fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `fn` with a check right before it: while a process stands still its hop may go elsewhere."""
-
-    @functools.wraps(fn)
-    def begin(*args: Any, **kwargs: Any) -> Any:
-        check()
-        return fn(*args, **kwargs)
-
-    return begin
 
 
 def _check_choice(name: str, value: object, allowed: Sequence[str]) -> None:

@@ -271,15 +271,22 @@ async def test_progress_is_a_step_whose_name_or_input_is_new_in_the_run(ledger: 
         assert steps.has_new is has_new, (seq, key, arg)
 
 
-async def test_the_lease_is_looked_at_right_before_the_call(ledger: Ledger) -> None:
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_the_lease_is_looked_at_right_before_the_call(ledger: Ledger, is_async: bool) -> None:
     def lost_with_the_intent() -> None:
         if ledger.written:
             raise LeaseLost
 
-    fn = Calls()
+    def fn() -> None:
+        pytest.fail("it was called")
+
+    async def async_fn() -> None:
+        fn()
+
     with pytest.raises(LeaseLost):
-        await ledger.attempt(may_start=lost_with_the_intent).call("pay", fn, (), "unsafe", "hop")
-    assert ([step.status for step in ledger.written], fn.args) == (["intent"], [])
+        steps = ledger.attempt(may_start=lost_with_the_intent)
+        await steps.call("pay", async_fn if is_async else fn, (), "unsafe", "hop")
+    assert [step.status for step in ledger.written] == ["intent"]
 
 
 async def test_without_the_lease_nothing_starts_and_nothing_is_returned(ledger: Ledger) -> None:
