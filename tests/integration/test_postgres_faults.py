@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import random
-import time
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit, urlunsplit
 
@@ -77,14 +76,14 @@ async def test_backends_killed_at_random_lose_replies_and_no_runs(harness: Postg
 
 
 async def test_without_a_server_a_start_fails_at_once_and_says_where(
-    own_postgres_url: str, own_postgres_server: PostgresServer
+    own_postgres_url: str, own_postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(connecting, "PATIENCE_S", 60.0)
     journal = PostgresJournal(own_postgres_url)
     await asyncio.to_thread(own_postgres_server.stop)
-    began = time.monotonic()
-    with pytest.raises(JournalUnavailableError, match="cannot be reached") as caught:
-        await journal.start(serves=True)
-    assert time.monotonic() - began < 2
+    async with asyncio.timeout(30):
+        with pytest.raises(JournalUnavailableError, match="cannot be reached") as caught:
+            await journal.start(serves=True)
     split = urlsplit(own_postgres_url)
     assert f"{split.hostname}:{split.port}" in str(caught.value)
     assert str(split.password) not in str(caught.value)
@@ -116,9 +115,11 @@ async def _claimed(hand: Hand, wish: ClaimCommand) -> bool:
     return False
 
 
-async def test_a_journal_whose_server_is_gone_closes_within_a_second(
-    own_postgres_url: str, own_postgres_server: PostgresServer
+async def test_a_journal_whose_server_is_gone_closes_at_once(
+    own_postgres_url: str, own_postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for module in (connecting, transaction):
+        monkeypatch.setattr(module, "PATIENCE_S", 60.0)
     harness = PostgresHarness(own_postgres_url)
     await harness.start()
     hand = Hand(harness)
@@ -126,9 +127,8 @@ async def test_a_journal_whose_server_is_gone_closes_within_a_second(
     await asyncio.to_thread(own_postgres_server.stop)
     writes = [asyncio.ensure_future(hand.accept(f"more {n}", conversation_id=f"c{n % 3}")) for n in range(9)]
     await until(lambda: True)
-    began = time.monotonic()
-    await harness.journal.close()
-    assert time.monotonic() - began < 1.5
+    async with asyncio.timeout(30):
+        await harness.journal.close()
     seen = await asyncio.gather(*writes, return_exceptions=True)
     assert {type(one) for one in seen} == {JournalUnavailableError}
     await asyncio.to_thread(own_postgres_server.start)
@@ -166,9 +166,9 @@ async def test_a_connection_that_fell_silent_is_replaced_and_the_write_done_once
     proxy.speak_again()
     assert (await writing).attempt == 1
     proxy.fall_silent()
-    began = time.monotonic()
-    await journal.close()
-    assert time.monotonic() - began < 1.5
+    monkeypatch.setattr(connecting, "COMMAND_S", 60.0)
+    async with asyncio.timeout(30):
+        await journal.close()
 
 
 async def test_a_write_that_the_server_refuses_harms_only_itself(harness: PostgresHarness) -> None:

@@ -10,7 +10,7 @@ T = TypeVar("T")
 ASK_AGAIN_S = 0.005
 
 
-async def until(condition: Callable[[], T | Awaitable[T]], *, timeout_s: float = 5.0, what: str = "") -> T:
+async def until(condition: Callable[[], T | Awaitable[T]], *, timeout_s: float = 20.0, what: str = "") -> T:
     """Return the first true value of `condition`.
 
     Args:
