@@ -27,8 +27,8 @@ format: $(READY) ## Format, and fix what the linter can fix
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-test: $(READY) ## Run every test, two at a time; ARGS="-k name" chooses
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+test: $(READY) ## Run every test, three at a time; ARGS="-k name" chooses
+	$(BIN)/python -m pytest -n 3 $(ARGS)
 
 chaos: $(READY) ## Inject every fault in full and report, 1 hour; ARGS="--only poison --seed 7 --json FILE"
 	$(BIN)/python -m tests.e2e.faults $(ARGS)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -309,9 +310,8 @@ async def test_a_message_that_is_rejected_twice_is_told_under_the_same_id(sender
     for _ in range(2):
         await sender.publish(b"nonsense", message_id="k")
     await sender.publish(b"nonsense", message_id="l")
-    one, two, other = await sender.answers(3)
-    assert one == two
-    assert other.message_id != one.message_id
+    ids = Counter(came.message_id for came in await sender.answers(3))  # which comes first is nobody's promise
+    assert sorted(ids.values()) == [1, 2]
 
 
 @pytest.mark.parametrize("name", ["message_id", "correlation_id"])
