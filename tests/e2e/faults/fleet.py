@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.e2e.faults.site import Site
-from tests.support.servers.processes import _dies_with_parent
+from tests.support.servers.processes import dies_with_parent
 from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -52,7 +52,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_dies_with_parent(signal.SIGKILL),  # noqa: PLW1509  # sets one signal and nothing else
+                preexec_fn=dies_with_parent(signal.SIGKILL),  # noqa: PLW1509  # sets one signal and nothing else
             )
         self.pid = self._process.pid
 

@@ -1,22 +1,24 @@
-"""Fixtures that give tests a real RabbitMQ and a real PostgreSQL, and the line that tells which.
+"""Fixtures that give tests a real RabbitMQ, PostgreSQL and Jaeger, and the line that tells which.
 
-In: the sources that `choosing` names. Out: `amqp_server`, `amqp_url`, `postgres_server`, `postgres_url`, and
-`own_…` of each, for tests that stop, wipe or alarm a server.
+In: the sources that `choosing` and `jaeger` name. Out: `amqp_server`, `amqp_url`, `postgres_server`, `postgres_url`,
+and `own_…` of each, for tests that stop, wipe or alarm a server; `jaeger`, and `jaeger_program` to run one otherwise.
 
-One server of each kind serves all workers of a session. It is started after the tests are collected and only if
-one of them needs it, so that no test's time limit pays for it.
+One server of each kind serves all workers of a session; a Jaeger is each worker's own. They are started, and Jaeger is
+built, after the tests are collected and only if one of them needs it, so that no test's time limit pays for it.
 """
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.servers import choosing
+from tests.support.servers import jaeger as jaegers
 from tests.support.servers.handles import HANDLES, PostgresServer, RabbitServer
 from tests.support.servers.orders import Kind, Record
 from tests.support.servers.sharing import Session
@@ -49,21 +51,30 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly:
         return
     needed = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    kinds = [kind for kind, name in FIXTURES.items() if name in needed]
-    if kinds:
-        with ThreadPoolExecutor(len(kinds)) as pool:
-            list(pool.map(lambda kind: _record(session.config, kind), kinds))
+    wanted: list[Callable[[], object]] = [
+        partial(_record, session.config, kind) for kind, name in FIXTURES.items() if name in needed
+    ]
+    if "jaeger_program" in needed:
+        wanted.append(partial(_program, session.config))
+    if wanted:
+        with ThreadPoolExecutor(len(wanted)) as pool:
+            list(pool.map(lambda get: get(), wanted))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Tell which servers the tests ran on, or why there was none."""
-    records = config.stash[SESSION].records()
-    if records:
-        terminalreporter.write_line("servers: " + ", ".join(map(str, records)))
+    session = config.stash[SESSION]
+    used = [*session.records(), *filter(None, [jaegers.chosen(session.directory)])]
+    if used:
+        terminalreporter.write_line("servers: " + ", ".join(map(str, used)))
 
 
 def _record(config: pytest.Config, kind: Kind) -> Record:
     return config.stash[SESSION].shared(kind, os.environ, lambda text: _announce(config, text))
+
+
+def _program(config: pytest.Config) -> jaegers.Program:
+    return jaegers.shared(config.stash[SESSION].directory, os.environ, lambda text: _announce(config, text))
 
 
 def _announce(config: pytest.Config, text: str) -> None:
@@ -144,3 +155,22 @@ def own_postgres_url(own_postgres_server: PostgresServer) -> Iterator[str]:
     with own_postgres_server.schema() as url:
         yield url
         own_postgres_server.start()
+
+
+@pytest.fixture(scope="session")
+def jaeger_program(request: pytest.FixtureRequest) -> jaegers.Program:
+    """Return the Jaeger of this machine, to be run as a test likes."""
+    program = _program(request.config)
+    if program.path:
+        return program
+    if os.environ.get(jaegers.PROGRAM_VARIABLE):
+        pytest.fail(str(program), pytrace=False)
+    # In CI too: a trace is a view of what happened, and every other test of it runs without Jaeger.
+    pytest.skip(str(program))
+
+
+@pytest.fixture(scope="session")
+def jaeger(jaeger_program: jaegers.Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[jaegers.JaegerServer]:
+    """Give a Jaeger that keeps spans in memory; tests tell theirs apart by trace id."""
+    with jaegers.running(jaeger_program, tmp_path_factory.mktemp("jaeger")) as server:
+        yield server

@@ -23,7 +23,7 @@ START_S = 60.0
 STOP_S = 30.0
 
 
-def _dies_with_parent(number: signal.Signals) -> Callable[[], None] | None:
+def dies_with_parent(number: signal.Signals) -> Callable[[], None] | None:
     """Return what makes the kernel send `number` to a child when its parent is gone, however that ended."""
     if sys.platform != "linux":
         return None
@@ -115,7 +115,7 @@ class LocalServer:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
-                    preexec_fn=_dies_with_parent(death),  # noqa: PLW1509  # sets one signal and nothing else
+                    preexec_fn=dies_with_parent(death),  # noqa: PLW1509  # sets one signal and nothing else
                     **as_account(self.account),
                 )
             )
