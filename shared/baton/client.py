@@ -18,6 +18,8 @@ from baton.hop.publishing import publish
 from baton.journal.contract import Journal
 from baton.journal.records import Accept, Cancel, PendingHop, Replied, Reply
 from baton.request import ENDED, Request, Result
+from baton.telemetry.current import callers_context
+from baton.telemetry.telling import Style, Telemetry
 from baton.urls import open_journal
 
 if TYPE_CHECKING:
@@ -37,12 +39,21 @@ class Client:
         journal: A started journal.
         broker: The broker of this process; None: whoever serves the journal finds new runs there.
         settings: Tenant and limits.
+        telemetry: Of this process, where it serves, too.
     """
 
-    def __init__(self, journal: Journal, *, broker: Broker | None = None, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        broker: Broker | None = None,
+        settings: Settings | None = None,
+        telemetry: Telemetry | None = None,
+    ) -> None:
         self.journal = journal
         self._broker = broker
         self._settings = settings or Settings()
+        self._telemetry = telemetry or Telemetry(style=Style.of(self._settings))
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._stop_listening: Callable[[], None] | None = None
 
@@ -97,7 +108,7 @@ class Client:
             max_hops: Most hops it may take; None: `BATON_MAX_HOPS`.
             idempotency_key: Sending again under the same key returns the same run.
             batch: Groups runs for `baton runs --batch`.
-            traceparent: W3C trace context of the caller.
+            traceparent: W3C trace context of the caller; None: OpenTelemetry's current span, if there is one.
 
         Raises:
             RequestError: The request is not taken; says which field, what was seen, what is allowed.
@@ -113,13 +124,17 @@ class Client:
         fields = {name: value for name, value in given.items() if value is not None}
         request = Request.of({"text": text, **fields})
         self._listen()
+        run_id = ids.new_run_id()
+        opened = self._telemetry.opened(run_id, traceparent or callers_context(), None)
         accepted = await self.journal.accept(
             Accept(
-                run_id=ids.new_run_id(),
+                run_id=run_id,
                 tenant=self._settings.tenant,
                 request=request,
                 key=codec.checked_key(idempotency_key, field="idempotency_key"),
-                traceparent=traceparent,
+                traceparent=opened.traceparent,
+                tracestate=opened.tracestate,
+                caller=opened.caller,
                 batch=codec.checked_key(batch, field="batch"),
                 max_hops=self._settings.max_hops,
                 tenant_running=self._settings.tenant_running,
@@ -256,7 +271,7 @@ class Client:
     async def _publish(self, pending: tuple[PendingHop, ...]) -> None:
         for hop in pending if self._broker else ():
             assert self._broker is not None
-            await publish(self._broker, hop)
+            await publish(self._broker, hop, telemetry=self._telemetry)
 
     def _on_hint(self, hint: Hint) -> None:
         for told in self._waiting.get(hint.run_id, ()):

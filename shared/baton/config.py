@@ -7,7 +7,7 @@ but for OpenTelemetry's own and the fail points.
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -20,6 +20,7 @@ _SCHEMES = {
     "broker_url": ("memory://", "amqp://", "amqps://"),
     "journal_url": ("sqlite:///", "postgresql://"),
     "management_url": ("http://", "https://"),
+    "jaeger_url": ("http://", "https://"),
 }
 _FROM_FILE = "_file"
 """`BATON_BROKER_URL_FILE` names a file that holds what `BATON_BROKER_URL` would: for secrets."""
@@ -60,10 +61,22 @@ class Settings(BaseModel):
     """Their port; none unless set, 0 for any."""
     tenant: str = Field(default="default", min_length=1, max_length=100)
     """Whose requests the embedded client and the command line send."""
+    trace_layout: Literal["run", "nested"] = "run"
+    """`run`: every hop is a child of the run's root span; `nested`: of the span that published it."""
+    trace_caller: Literal["link", "continue"] = "link"
+    """What a caller's `traceparent` is: linked to the run's trace, or the trace that the run is a part of."""
+    trace_failed: bool = True
+    """Whether a run that fails is traced whole although its trace was not sampled."""
+    capture_content: bool = False
+    """Whether texts of requests, answers and questions may leave the journal in spans."""
+    jaeger_url: str = "http://127.0.0.1:16686"
+    """Where Jaeger shows traces: `baton trace --url` prints addresses there; nothing is sent to it."""
+    log_format: Literal["text", "json"] = "text"
+    """How log lines are written to standard error."""
     log_level: str = Field(default="WARNING", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """What is logged to standard error: DEBUG, INFO, WARNING or ERROR."""
 
-    @field_validator("broker_url", "journal_url", "management_url")
+    @field_validator("broker_url", "journal_url", "management_url", "jaeger_url")
     @classmethod
     def _has_known_scheme(cls, url: str | None, info: ValidationInfo) -> str | None:
         allowed = _SCHEMES[str(info.field_name)]

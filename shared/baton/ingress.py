@@ -25,6 +25,7 @@ from baton.journal.messages import Quarantined
 from baton.journal.records import Accept, Accepted, Cancel, ClaimCommand, Replied, Reply
 from baton.protocol.guards import ROUTER
 from baton.request import CancelMessage, Rejected, Rejection, ReplyMessage
+from baton.telemetry.telling import OFF, Telemetry
 
 logger = logging.getLogger("baton")
 
@@ -97,7 +98,7 @@ class _Origin(TypedDict):
     correlation_id: str | None
 
 
-def command(raw: Raw, settings: Settings) -> Accept | Reply | Cancel:
+def command(raw: Raw, settings: Settings, telemetry: Telemetry = OFF) -> Accept | Reply | Cancel:
     """Return what a message asks of the journal.
 
     Raises:
@@ -123,12 +124,15 @@ def command(raw: Raw, settings: Settings) -> Accept | Reply | Cancel:
         return Reply(wanted.run_id, wanted.wait_id, wanted.text, by="user", is_requesters=True, tenant=tenant, **origin)
     if isinstance(wanted, CancelMessage):
         return Cancel(wanted.run_id, "user", wanted.reason, tenant, **origin)
+    run_id = ids.new_run_id()
+    opened = telemetry.opened(run_id, raw.headers.get("traceparent"), raw.headers.get("tracestate"))
     return Accept(
-        run_id=ids.new_run_id(),
+        run_id=run_id,
         tenant=tenant,
         request=wanted,
-        traceparent=raw.headers.get("traceparent"),
-        tracestate=raw.headers.get("tracestate"),
+        traceparent=opened.traceparent,
+        tracestate=opened.tracestate,
+        caller=opened.caller,
         max_hops=settings.max_hops,
         tenant_running=settings.tenant_running,
         **origin,
@@ -176,13 +180,14 @@ class Ingress:
 
     def _on_request(self, message: Incoming) -> None:
         failpoints.hit("hop.delivered")
+        self._shared.telemetry.delivered(SOURCE, message)
         self._worker.offer(lambda: self._take(message))
 
     async def _take(self, message: Incoming) -> None:
         """Record a message and work on it; it is acked once the journal has it, or has it in quarantine."""
         raw, asked_at = Raw.of(message), time.monotonic()
         try:
-            done = await self._record(command(raw, self._shared.settings))
+            done = await self._record(command(raw, self._shared.settings, self._shared.telemetry))
         except (RequestError, NotFoundError) as error:
             await self._reject(raw, error)
             message.ack()
@@ -197,10 +202,10 @@ class Ingress:
         message.ack()
         failpoints.hit("hop.acked")
         for hop in done.publish:
-            await publish(self._shared.broker, hop)
+            await publish(self._shared.broker, hop, telemetry=self._shared.telemetry)
         self._on_late_address()
         if isinstance(done, Accepted) and done.claim is not None:
-            await self._worker.work_on(done.claim, asked_at=asked_at)
+            await self._worker.work_on(done.claim, asked_at=asked_at, source=SOURCE)
 
     async def _record(self, wanted: Accept | Reply | Cancel) -> Accepted | Replied:
         """Carry out what a message asks for; a request's hop 0 is claimed with it."""

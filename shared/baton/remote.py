@@ -31,6 +31,7 @@ from baton.request import (
     Result,
     ResultMessage,
 )
+from baton.telemetry.current import callers_context
 
 logger = logging.getLogger("baton")
 
@@ -92,7 +93,7 @@ class RemoteClient:
         Args:
             text: What is wanted; 1 byte to 256 KiB.
             idempotency_key: Sending again under the same key is the same run; None: one of its own.
-            traceparent: W3C trace context of the caller.
+            traceparent: W3C trace context of the caller; None: OpenTelemetry's current span, if there is one.
             fields: See `Client.send`.
 
         Raises:
@@ -106,7 +107,8 @@ class RemoteClient:
         request = Request.of({"text": text, **given})
         key = codec.checked_key(idempotency_key, field="idempotency_key")
         run = RemoteRun(self._ask, conversation_id=request.conversation_id)
-        headers = {} if traceparent is None else {"traceparent": traceparent}
+        context = traceparent or callers_context()
+        headers = {} if context is None else {"traceparent": context}
         await self._ask(run, request.model_dump_json(exclude_defaults=True).encode(), key, headers)
         return run
 

@@ -14,6 +14,7 @@ from baton.errors import BrokerError, JournalError, UnroutableError
 from baton.journal.contract import Journal
 from baton.journal.messages import DueResult
 from baton.request import ResultMessage
+from baton.telemetry.telling import OFF, Telemetry
 
 logger = logging.getLogger("baton")
 
@@ -28,14 +29,18 @@ class ResultSender:
         journal: Has the results.
         edge: Carries them.
         look_s: How often to look without a hint, in seconds.
+        telemetry: Is told of what is sent.
         retry_s: After how many seconds a result is sent again whose sender died, or never learned what became of it.
     """
 
-    def __init__(self, journal: Journal, edge: Edge, *, look_s: float, retry_s: float) -> None:
+    def __init__(
+        self, journal: Journal, edge: Edge, *, look_s: float, retry_s: float, telemetry: Telemetry = OFF
+    ) -> None:
         self._journal = journal
         self._edge = edge
         self._look_s = look_s
         self._retry_s = retry_s
+        self._telemetry = telemetry
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -69,14 +74,17 @@ class ResultSender:
 
     async def _send(self, due: DueResult) -> str:
         body = ResultMessage.of(due.result).model_dump_json().encode()
-        context = {"traceparent": due.traceparent, "tracestate": due.tracestate}
-        headers = {"baton-run": due.result.run_id, **{name: value for name, value in context.items() if value}}
-        try:
-            await self._edge.answer(Answering(due.reply_to, body, due.message_id, due.correlation_id, headers))
-        except UnroutableError:
-            logger.info("result of %s: there is no queue %r", due.result.run_id, due.reply_to)
-            return "undeliverable"
-        except BrokerError as error:
-            logger.info("result of %s is sent again in %g s: %s", due.result.run_id, self._retry_s, error)
-            return "unknown"
-        return "sent"
+        with self._telemetry.answering(due, len(body)) as sending:
+            context = {"traceparent": sending.traceparent, "tracestate": due.tracestate}
+            headers = {"baton-run": due.result.run_id, **{name: value for name, value in context.items() if value}}
+            try:
+                await self._edge.answer(Answering(due.reply_to, body, due.message_id, due.correlation_id, headers))
+            except UnroutableError as error:
+                sending.error = error.code
+                logger.info("result of %s: there is no queue %r", due.result.run_id, due.reply_to)
+                return "undeliverable"
+            except BrokerError as error:
+                sending.error = error.code
+                logger.info("result of %s is sent again in %g s: %s", due.result.run_id, self._retry_s, error)
+                return "unknown"
+            return "sent"

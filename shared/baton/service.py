@@ -32,6 +32,8 @@ from baton.protocol.guards import Graph, may_publish
 from baton.results import ResultSender
 from baton.router import RouterTaker, default_classifier
 from baton.team import Part, Team
+from baton.telemetry.setup import Output, open_output, telling_to
+from baton.telemetry.telling import Style
 from baton.urls import is_edge, open_broker, open_journal
 
 logger = logging.getLogger("baton")
@@ -54,11 +56,17 @@ class Service:
         journal: Not started yet.
         broker: Not started yet.
         settings: Lease, concurrency and the rest.
+        output: Where spans and metrics go; None: nowhere.
     """
 
-    def __init__(self, part: Part, journal: Journal, broker: Broker, settings: Settings) -> None:
+    def __init__(
+        self, part: Part, journal: Journal, broker: Broker, settings: Settings, output: Output | None = None
+    ) -> None:
         self.journal = journal
-        self.client = Client(journal, broker=broker, settings=settings)
+        self._output = output
+        system, flow = "baton" if isinstance(broker, MemoryBroker) else "rabbitmq", part.team or "baton"
+        self._telemetry = telling_to(output, system=system, flow=flow, style=Style.of(settings))
+        self.client = Client(journal, broker=broker, settings=settings, telemetry=self._telemetry)
         self._part = part
         self._broker = broker
         self._edge = broker if part.has_router and is_edge(broker) else None
@@ -66,11 +74,14 @@ class Service:
         self._graph = Graph({card.name: card for card in part.cards}, part.fallback)
         self._leases = Leases(journal, settings.lease_s, ack_after_s=ack_after_s(settings.consumer_timeout_s))
         self._workers: list[Worker] = []
+        self._telemetry.watch_load(lambda: [worker.load for worker in self._workers])
         self._consumers: list[Consumer] = []
         self._dead_reader: DeadReader | None = None
         self._chores: list[asyncio.Task[None]] = []
         self._resources = contextlib.AsyncExitStack()
-        self._health = Health(self.troubles)
+        self._health = Health(self.troubles, output.page if output else None)
+        self.health_port: int | None = None
+        """Where `/healthz`, `/readyz` and `/metrics` are, once it has started; None: nowhere."""
         self._is_stopping = False
 
     async def start(self) -> None:
@@ -95,11 +106,15 @@ class Service:
                 self._workers.append(worker)
                 await worker.start()
             if self._settings.health_port is not None:
-                await self._health.start(self._settings.health_host, self._settings.health_port)
+                host, port = self._settings.health_host, self._settings.health_port
+                self.health_port = await self._health.start(host, port)
         except BaseException:
             await self.stop(grace_s=0)
             raise
-        self._begin(self._leases.keep(), self._notice(), Watchdog(self._settings.lease_s / 3).run())
+        blocked = self._telemetry.blocked
+        self._begin(self._leases.keep(), self._notice(), Watchdog(self._settings.lease_s / 3, blocked).run())
+        if self._output is not None:
+            self._begin(self._telemetry.keep(self.journal))
         if self._part.has_router:
             self._begin(self._keep_house())
             if self._settings.tenant_running is not None:
@@ -127,7 +142,10 @@ class Service:
         await self._health.stop()
         await self._broker.close()
         await self._resources.aclose()
+        await self._telemetry.drain(self.journal)
         await self.journal.close()
+        if self._output is not None:
+            await asyncio.to_thread(self._output.close)
 
     async def troubles(self) -> list[str]:
         """Return what keeps this process from working as it should; empty: nothing."""
@@ -171,6 +189,7 @@ class Service:
             owner,
             wakes=lambda sender, target: is_embedded or may_publish(self._graph, sender, target),
             refresh=self._refresh,
+            telemetry=self._telemetry,
         )
         needs = {agent.name: agent.needs for agent in part.agents.values() if agent.needs}
         takers: list[tuple[str, TurnTaker, int]] = []
@@ -188,7 +207,9 @@ class Service:
                 self._broker.declare(name)
         workers = [Worker(name, taker, shared, slots=slots) for name, taker, slots in takers]
         if self._edge is not None:
-            sender = ResultSender(self.journal, self._edge, look_s=settings.poll_s, retry_s=settings.lease_s)
+            sender = ResultSender(
+                self.journal, self._edge, look_s=settings.poll_s, retry_s=settings.lease_s, telemetry=self._telemetry
+            )
             self._broker.listen(lambda hint: sender.wake())
             ingress = Ingress(workers[0], shared, self._edge, on_late_address=sender.wake)
             self._dead_reader = DeadReader(self.journal, self._edge)
@@ -236,8 +257,9 @@ class Service:
             await asyncio.sleep(self._settings.poll_s)
             with _told("housekeeping"):
                 found = await self.journal.sweep()
+                self._telemetry.ended(found.roots)
                 for hop in found.publish:
-                    await publish(self._broker, hop)
+                    await publish(self._broker, hop, telemetry=self._telemetry)
                 for run_id in found.ended:
                     self._broker.hint(Hint(run_id, "ended"))
 
@@ -252,7 +274,7 @@ class Service:
             has_ended.clear()
             with _told("admitting runs"):
                 for hop in await self.journal.admit(tenant_running):
-                    await publish(self._broker, hop)
+                    await publish(self._broker, hop, telemetry=self._telemetry)
             await asyncio.sleep(ADMIT_S)
 
     async def _notice(self) -> None:
@@ -268,12 +290,24 @@ class Service:
 
 @contextlib.asynccontextmanager
 async def serving(
-    served: Team | Part, settings: Settings, *, journal: Journal | None = None, broker: Broker | None = None
+    served: Team | Part,
+    settings: Settings,
+    *,
+    journal: Journal | None = None,
+    broker: Broker | None = None,
+    output: Output | None = None,
 ) -> AsyncIterator[Service]:
     """Serve a team, or a part of it, for as long as the block runs.
 
+    Args:
+        served: What.
+        settings: Lease, concurrency and the rest.
+        journal: Not started yet; None: what the settings name.
+        broker: The same.
+        output: Where spans and metrics go; None: where `OTEL_*` says.
+
     Raises:
-        ConfigError: The settings do not fit what is served.
+        ConfigError: The settings, or `OTEL_*`, do not fit what is served.
         JournalError: The journal cannot be served.
     """
     part = served.whole() if isinstance(served, Team) else served
@@ -285,7 +319,10 @@ async def serving(
             "journal between them: set BATON_BROKER_URL=amqp://… and BATON_JOURNAL_URL=postgresql://…, or run the "
             "whole team, as file.py:team"
         )
-    service = Service(part, journal or open_journal(settings.journal_url), broker, settings)
+    if output is None:
+        name = (part.team if part.is_whole else None) or ",".join(part.names)
+        output = open_output(os.environ, service=name, has_page=settings.health_port is not None)
+    service = Service(part, journal or open_journal(settings.journal_url), broker, settings, output)
     await service.start()
     try:
         yield service

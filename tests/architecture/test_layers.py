@@ -14,12 +14,12 @@ import pytest
 from tests.architecture.source import Module, matches, modules, report
 
 LAYERS = (
-    ("errors", "ids", "failpoints", "codec"),
+    ("errors", "ids", "failpoints", "codec", "propagation"),
     ("card", "envelope", "request", "outcome", "config"),
     ("journal.records", "journal.messages", "journal.views"),
     ("protocol.*", "routing.*"),
     ("journal.contract", "broker.contract"),
-    ("journal.*", "broker.*", "topology.*"),
+    ("journal.*", "broker.*", "topology.*", "telemetry.*"),
     ("agent", "team", "urls", "health"),
     ("hop.*", "router", "results"),
     ("ingress",),
@@ -44,6 +44,9 @@ OWNERS = {
     "alembic": "journal.postgres.*",
     "asyncpg": "journal.postgres.*",
     "numpy": "routing.*",
+    "opentelemetry.exporter": "telemetry.setup",
+    "opentelemetry.sdk": "telemetry.setup",
+    "prometheus_client": "telemetry.setup",
     "psycopg": "journal.postgres.*",
     "sqlalchemy": "journal.postgres.*",
     "sqlite3": "journal.sqlite*",
@@ -53,7 +56,17 @@ OWNERS = {
 FORBIDDEN_NAMES = {"utils", "common", "base", "manager", "helpers"}
 """They say nothing about what is inside, so everything ends up there."""
 
-HEAVY = ("numpy", "aio_pika", "aiohttp", "asyncpg", "onnxruntime", "opentelemetry.sdk", "psycopg", "sqlalchemy")
+HEAVY = (
+    "numpy",
+    "aio_pika",
+    "aiohttp",
+    "asyncpg",
+    "onnxruntime",
+    "opentelemetry",
+    "prometheus_client",
+    "psycopg",
+    "sqlalchemy",
+)
 """What `import baton` may not load: commands, tests and light services start without it."""
 
 AIM_MS = 250

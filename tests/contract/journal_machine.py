@@ -170,7 +170,7 @@ class JournalMachine(RuleBasedStateMachine):
         if how in outcomes:
             return await hand.settled(claim, outcomes[how])
         if how == "back":
-            return settle.hand_back(claim.lease).finish
+            return settle.hand_back(claim.lease, since=claim.now).finish
         if how == "approve":
             try:
                 return await hand.suspending(claim, deadline_s=deadline_s)

@@ -83,7 +83,7 @@ def _settled(act: str, attempt: int, max_attempts: int) -> settle.Settled:
     if act == "approve":
         return settle.suspend(context, _suspension())
     if act == "hand back":
-        return settle.hand_back(context.lease)
+        return settle.hand_back(context.lease, since=context.claimed_at)
     outcomes: dict[str, Answer | Handoff | Ask] = {
         "answer": Answer("done"),
         "handoff": Handoff("b", reason="theirs"),

@@ -169,6 +169,7 @@ class Hand:
             log_length=claim.run.log_length,
             log=await self.journal.history(claim.run.tenant, envelope.conversation_id),
             attempt=claim.attempt,
+            claimed_at=claim.now,
             deadline_left_s=None if claim.run.deadline_at is None else claim.run.deadline_at - claim.now,
         )
         return replace(context, **changes)
@@ -219,7 +220,7 @@ class Hand:
 
     async def hand_back(self, claim: Claim) -> Finished:
         """Give a claimed hop up unfinished."""
-        return await self.journal.finish(settle.hand_back(claim.lease).finish)
+        return await self.journal.finish(settle.hand_back(claim.lease, since=claim.now).finish)
 
     async def reply(self, run_id: str, text: str | None = None, **reply: Any) -> Replied:
         """Answer what a run waits for."""

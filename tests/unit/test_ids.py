@@ -51,3 +51,9 @@ def test_a_hop_a_result_and_a_question_of_one_run_have_different_ids() -> None:
         len({ids.message_id(run_id, 0), ids.message_id(run_id, 1), ids.result_id(run_id), ids.result_id(run_id, "w")})
         == 4
     )
+
+
+def test_the_first_id_of_a_moment_is_not_above_those_made_then_and_above_those_made_before() -> None:
+    before, made, after = ids.first_run_id(time.time() - 0.01), ids.new_run_id(), ids.first_run_id(time.time() + 0.01)
+    assert before < made < after
+    assert all(ids.new_run_id() > ids.first_run_id(at) for at in (-1.0, 0.0))

@@ -14,13 +14,17 @@ SETTINGS = Settings(tenant="house", max_hops=5)
 ORIGIN: dict[str, Any] = {"message_id": "k", "reply_to": "q", "correlation_id": "x", "user_id": "bank"}
 
 
+CALLER = f"00-{'a' * 32}-{'b' * 16}-01"
+
+
 def test_a_text_becomes_a_request_of_the_user_that_the_broker_checked() -> None:
-    raw = Raw(b'{"text": "hi", "to": "cards"}', headers={"traceparent": "t", "tracestate": "s"}, **ORIGIN)
+    raw = Raw(b'{"text": "hi", "to": "cards"}', headers={"traceparent": CALLER, "tracestate": "s=1"}, **ORIGIN)
     wanted = ingress.command(raw, SETTINGS)
     assert isinstance(wanted, Accept)
     assert (wanted.request.text, wanted.request.to, wanted.tenant, wanted.max_hops) == ("hi", "cards", "bank", 5)
     assert (wanted.key, wanted.reply_to, wanted.correlation_id) == ("k", "q", "x")
-    assert (wanted.traceparent, wanted.tracestate, wanted.redelivery_key) == ("t", "s", None)
+    assert (wanted.traceparent, wanted.tracestate, wanted.caller) == (None, None, CALLER)
+    assert wanted.redelivery_key is None
 
 
 def test_without_a_user_the_tenant_is_that_of_the_settings() -> None:

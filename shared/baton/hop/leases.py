@@ -38,6 +38,7 @@ class Held:
 
     __slots__ = (
         "_lease_s",
+        "clock",
         "delivery",
         "held_since",
         "is_finishing",
@@ -51,6 +52,8 @@ class Held:
     def __init__(
         self, lease: Lease, task: "asyncio.Task[None]", delivery: Delivery | None, *, lease_s: float, asked_at: float
     ) -> None:
+        self.clock: Callable[[], float] = time.time
+        """The journal's, as far as it is known; Unix seconds."""
         self.lease = lease
         self.task = task
         self.delivery = delivery
@@ -205,4 +208,4 @@ async def hand_back(journal: Journal, *claims: Claim | None) -> None:
     """Give up hops that nobody will work on here, so that they can be taken at once."""
     for claim in claims:
         if claim is not None:
-            await journal.finish(settle.hand_back(claim.lease).finish)
+            await journal.finish(settle.hand_back(claim.lease, since=claim.now).finish)

@@ -4,6 +4,7 @@ In: work from the queue and from the poll. Out: tasks, and for how long a slot h
 """
 
 import asyncio
+import contextvars
 import logging
 import time
 from collections import deque
@@ -36,11 +37,17 @@ class Slots:
         self._is_closed = False
         self._free_since: float | None = time.monotonic()
         self._delivered_at = 0.0
+        self._context = contextvars.copy_context()
 
     @property
     def free(self) -> int:
         """How many are free; 0 or less: none."""
         return self.count - len(self._tasks)
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many are busy, one more than there are where the poll found it, and how many are free."""
+        return len(self._tasks), max(0, self.free)
 
     def quiet_s(self) -> float | None:
         """Return for how long there has been a slot free and no delivery; None: no slot is free."""
@@ -60,9 +67,11 @@ class Slots:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Begin a piece of work now."""
-        task = asyncio.create_task(work)
+        # Not the caller's context: in one process that is the hop, or the client, which published this one.
+        context = self._context.copy()
+        task = asyncio.create_task(work, context=context)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._ended, context=context)
         if self.free <= 0:
             self._free_since = None
 

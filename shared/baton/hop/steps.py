@@ -60,6 +60,7 @@ class Steps:
         recorded: All steps of the run so far.
         write: Records a step; returns False where the lease is lost.
         may_start: Raises `LeaseLost` where no step may start any more.
+        clock: Gives the Unix seconds that go into records.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Steps:
         recorded: Sequence[Step],
         write: Callable[[Step], Awaitable[bool]],
         may_start: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._seq = seq
         self._agent = agent
@@ -82,6 +84,7 @@ class Steps:
         self._met: set[tuple[str, str]] = set()
         self._write = write
         self._may_start = may_start
+        self._clock = clock
         self.has_new = False
         """True once a step was met whose (name, input) is new in this run."""
 
@@ -112,7 +115,7 @@ class Steps:
             effect=effect,
             seq=self._seq,
             attempt=self._attempt,
-            started_at=time.time(),
+            started_at=self._clock(),
         )
         if effect == "unsafe":
             self._may_start()
@@ -177,7 +180,7 @@ class Steps:
                 step.seq,
                 step.attempt,
                 step.started_at,
-                time.time(),
+                self._clock(),
             )
         )
         failpoints.hit("step.recorded")

@@ -12,6 +12,7 @@ from baton.envelope import Envelope
 from baton.hop.leases import Leases
 from baton.journal.contract import Journal
 from baton.protocol import guards
+from baton.telemetry.telling import Telemetry
 
 MADE_LIMIT = 512
 """Most envelopes that are kept for receivers in this process; the others are decoded."""
@@ -33,3 +34,4 @@ class Surroundings:
     """Reads the registered cards again: the graph may be seconds old."""
     made: dict[str, Envelope] = field(default_factory=dict)
     """Envelopes that this process published lately, by digest: their receiver here need not decode them."""
+    telemetry: Telemetry = field(default_factory=Telemetry)

@@ -24,6 +24,7 @@ from baton.journal.records import Claim, NewEvent, Step
 from baton.outcome import Outcome
 from baton.protocol.route import Routed
 from baton.protocol.settle import checked
+from baton.telemetry.hops import step_recorded
 
 
 class DeadlineExceededError(PermanentError):
@@ -114,7 +115,10 @@ class AgentTaker:
 
     def _steps(self, claim: Claim, held: Held) -> Steps:
         async def write(step: Step) -> bool:
-            return await held.insist(lambda: self._journal.record(claim.lease, step))
+            is_written = await held.insist(lambda: self._journal.record(claim.lease, step))
+            if is_written:
+                step_recorded(step)
+            return is_written
 
         return Steps(
             claim.lease.seq,
@@ -124,6 +128,7 @@ class AgentTaker:
             recorded=claim.steps,
             write=write,
             may_start=held.may_start_step,
+            clock=held.clock,
         )
 
     def _emitter(self, claim: Claim) -> Callable[[Any], Awaitable[None]]:

@@ -14,13 +14,7 @@ from baton import envelope as wire
 from baton import failpoints, ids
 from baton.broker.contract import Consumer, Delivery, Hint
 from baton.envelope import Envelope, HopName
-from baton.errors import (
-    BrokerError,
-    EnvelopeError,
-    EnvelopeVersionError,
-    JournalError,
-    NotFoundError,
-)
+from baton.errors import BrokerError, EnvelopeError, EnvelopeVersionError, JournalError, NotFoundError
 from baton.hop.leases import Held, hand_back
 from baton.hop.poller import Poller
 from baton.hop.publishing import publish
@@ -35,6 +29,8 @@ from baton.protocol import guards, retry, settle
 from baton.protocol.moving import HopContext
 from baton.protocol.route import Routed
 from baton.protocol.settle import Settled
+from baton.telemetry import names
+from baton.telemetry.hops import HopWatch
 
 logger = logging.getLogger("baton")
 
@@ -54,6 +50,7 @@ class Worker:
 
     def __init__(self, name: str, taker: TurnTaker, shared: Surroundings, *, slots: int) -> None:
         self.name = name
+        self._source = names.queue(name)
         self._taker = taker
         self._shared = shared
         self._slots = Slots(name, slots)
@@ -66,6 +63,11 @@ class Worker:
     def max_attempts(self) -> int:
         """How often a hop of this name is tried."""
         return self._taker.max_attempts
+
+    @property
+    def load(self) -> tuple[str, int, int]:
+        """Its name, its busy slots and its free ones."""
+        return self.name, *self._slots.load
 
     @property
     def is_consuming(self) -> bool:
@@ -97,12 +99,18 @@ class Worker:
         self._poller.delivered()
         self._slots.offer(begin)
 
-    async def work_on(self, claim: Claim, *, asked_at: float) -> None:
-        """Work on a hop that was claimed for this worker; when is told by `time.monotonic`."""
+    async def work_on(self, claim: Claim, *, asked_at: float, source: str) -> None:
+        """Work on a hop that was claimed for this worker.
+
+        Args:
+            claim: The claim.
+            asked_at: When it was asked for, by `time.monotonic`.
+            source: Where what it was made of came from.
+        """
         key = (claim.lease.run_id, claim.lease.seq)
         self._busy.add(key)
         try:
-            await self._work(claim, None, asked_at)
+            await self._work(claim, None, asked_at, source)
         finally:
             self._busy.discard(key)
 
@@ -131,6 +139,7 @@ class Worker:
 
     def _on_delivery(self, delivery: Delivery) -> None:
         failpoints.hit("hop.delivered")
+        self._shared.telemetry.delivered(self._source, delivery)
         self.offer(lambda: self._deliver(delivery))
 
     async def _deliver(self, delivery: Delivery) -> None:
@@ -200,23 +209,28 @@ class Worker:
                 self._shared.leases.clear_suspect()
                 self._poller.wake()
 
-    async def _work(self, claim: Claim, delivery: Delivery | None, asked_at: float) -> None:
+    async def _work(self, claim: Claim, delivery: Delivery | None, asked_at: float, source: str | None = None) -> None:
         """Take the turn of a claimed hop and finish it."""
+        watch = HopWatch(self._shared.telemetry, claim, delivery, source=source)
+        watch.begin()
         failpoints.hit("hop.claimed")
         task = asyncio.current_task()
         assert task is not None
         with self._shared.leases.hold(claim.lease, task, delivery, asked_at=asked_at) as held:
+            held.clock = watch.clock
             try:
                 envelope = self._envelope(claim, delivery)
-                settled = await self._settled(claim, envelope, held)
+                with watch.turn(envelope):
+                    settled = await self._settled(claim, envelope, held)
                 failpoints.hit("turn.returned")
-                await self._finish(settled, held)
+                await self._finish(settled, held, watch)
             except EnvelopeVersionError as error:
-                await self._finish(settle.hand_back(claim.lease, delay_s=SCHEMA_DELAY_S, reason=str(error)), held)
+                back = settle.hand_back(claim.lease, since=claim.now, delay_s=SCHEMA_DELAY_S, reason=str(error))
+                await self._finish(back, held, watch)
             except LeaseLost:
                 logger.warning("stopped %s/%d: its lease or its run is over", claim.lease.run_id, claim.lease.seq)
                 if not held.is_lost:
-                    await self._finish(settle.hand_back(claim.lease), held)
+                    await self._finish(settle.hand_back(claim.lease, since=claim.now), held, watch)
             except asyncio.CancelledError:
                 if held.is_lost:
                     logger.warning("stopped %s/%d: its lease was lost", claim.lease.run_id, claim.lease.seq)
@@ -224,7 +238,7 @@ class Worker:
                     return
                 if held.is_stopped:
                     task.uncancel()
-                await asyncio.shield(self._finish(settle.hand_back(claim.lease), held))
+                await asyncio.shield(self._finish(settle.hand_back(claim.lease, since=claim.now), held, watch))
                 if not held.is_stopped:
                     raise
 
@@ -299,11 +313,12 @@ class Worker:
             attempt=claim.attempt,
             max_attempts=self._taker.max_attempts,
             has_new_steps=has_new_steps,
+            claimed_at=claim.now,
             deadline_left_s=None if deadline_at is None else max(0.0, deadline_at - claim.now),
             needs=self._taker.needs,
         )
 
-    async def _finish(self, settled: Settled, held: Held) -> None:
+    async def _finish(self, settled: Settled, held: Held, watch: HopWatch) -> None:
         held.is_finishing = True
         finished = await held.insist(lambda: self._shared.journal.finish(settled.finish))
         if finished.outcome == "fenced":
@@ -315,8 +330,10 @@ class Worker:
                 self._remember(settled)
             elif not self._shared.wakes(self.name, pending.agent):
                 continue  # the broker would refuse it; the poll finds it
-            await publish(self._shared.broker, pending, settled.body if is_next else None)
+            body, of = (settled.body, watch) if is_next else (None, None)
+            await publish(self._shared.broker, pending, body, telemetry=self._shared.telemetry, watch=of)
         failpoints.hit("hop.published")
+        watch.finished(settled.finish, finished)
         for run_id in finished.ended:
             self._shared.broker.hint(Hint(run_id, "ended"))
 

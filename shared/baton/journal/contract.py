@@ -38,10 +38,12 @@ if TYPE_CHECKING:
         DeadView,
         EventView,
         HopView,
+        HopWindow,
         RunFilter,
         RunView,
         StepView,
         WaitView,
+        WindowFilter,
     )
 
 
@@ -246,6 +248,14 @@ class Journal(Protocol):
 
     async def agents(self) -> "list[AgentView]":
         """Return the registered agents with what waits for them."""
+        ...
+
+    async def window(self, wanted: "WindowFilter") -> "HopWindow":
+        """Return the hops of the newest runs that were accepted within a time: what the handoff graph is made of.
+
+        Runs are found by their ids, which begin with the time at which they were made: one whose sender's clock is
+        more than an hour behind the journal's may be missing.
+        """
         ...
 
     async def prune(self, *, older_than_s: float, is_dry: bool, limit: int | None = None) -> int:

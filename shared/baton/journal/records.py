@@ -24,8 +24,7 @@ class Lease:
 
     run_id: str
     seq: int
-    token: int
-    """Grows by one with each claim of the hop."""
+    token: int  # grows by one with each claim of the hop
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +124,7 @@ class Finish:
     """What the turn decided, for the timeline and for re-deciding offline."""
     error: Failure | None = None
     retry_in_s: float | None = None
-    is_attempt: bool = True
-    """False for suspensions and hand-backs: they use up no attempt."""
+    is_attempt: bool = True  # False for suspensions and hand-backs: they use up none
     messages: tuple[NewMessage, ...] = ()
     facts: dict[str, Any] | None = None
     """The conversation's facts from now on; None: unchanged."""
@@ -205,8 +203,7 @@ class Claim:
 
     lease: Lease
     agent: str
-    attempt: int
-    """1-based."""
+    attempt: int  # 1-based
     pending_since: float
     run: RunState
     now: float
@@ -222,8 +219,9 @@ class Claim:
     """All steps of the run so far."""
     traceparent: str | None = None
     tracestate: str | None = None
-    is_suspect: bool = False
-    """True where the hop may be what killed its workers; see `protocol.poll`."""
+    caller: str | None = None
+    accepted_at: float = 0.0
+    is_suspect: bool = False  # it may be what killed its workers; see `protocol.poll`
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,8 +266,9 @@ class Accept(Origin):
     run_id: str
     tenant: str
     request: Request
-    traceparent: str | None = None
+    traceparent: str | None = None  # of the run's root span; None: accepted without tracing
     tracestate: str | None = None
+    caller: str | None = None  # `traceparent` of whoever asked
     batch: str | None = None
     """Groups runs for `baton runs --batch`."""
     max_hops: int = 16
@@ -339,6 +338,7 @@ class Sweep:
     ended: tuple[str, ...] = ()
     expired: int = 0
     passed_on: int = 0
+    roots: tuple[str, ...] = ()  # runs that ended in no worker's hands; told once
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,14 @@ In: rows that can be asked for their columns by name. Out: what callers of the j
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from baton import codec
 from baton.envelope import Message
-from baton.journal.records import NewEvent, NewHop, NewWait, PendingHop, RunEnd, RunState, Step, WaitKind
-from baton.journal.views import EventView, HopView, RunView, StepView, WaitView
+from baton.journal.records import Accept, NewEvent, NewHop, NewWait, PendingHop, RunEnd, RunState, Step, WaitKind
+from baton.journal.views import EventView, HopView, HopWindow, RunView, StepView, WaitView, WindowHop
+from baton.propagation import TraceContext
 from baton.request import Failure, Question
 
 
@@ -33,6 +35,12 @@ def following(run: Any, hop: NewHop) -> PendingHop:
     )
 
 
+def trace_id(command: Accept) -> str:
+    """Return the trace that a run belongs to: its own, unless it continues its caller's."""
+    root = TraceContext.read(command.traceparent)
+    return command.run_id if root is None else root.trace_id
+
+
 def result_bytes(end: RunEnd) -> bytes:
     """Return the answer of a run as it is stored."""
     return codec.encode({"text": end.text, "data": end.data})
@@ -41,6 +49,23 @@ def result_bytes(end: RunEnd) -> bytes:
 def error_bytes(end: RunEnd) -> bytes | None:
     """Return the failure of a run as it is stored."""
     return None if end.error is None else end.error.model_dump_json().encode()
+
+
+def attempt_event(hop: Any, lost: Sequence[float] | None) -> NewEvent:
+    """Return the event of a claim that is not the hop's first attempt.
+
+    Args:
+        hop: The row, claimed.
+        lost: When the attempt before it began, and until when its worker was believed to live; None: it had ended.
+    """
+    seen = {"agent": hop["agent"], "attempt": hop["attempt"]}
+    return NewEvent("attempt", hop["seq"], seen if lost is None else {**seen, "lost": list(lost)})
+
+
+def exhausted_event(hop: Any, failure: Failure, lost: Sequence[float] | None) -> NewEvent:
+    """Return the event of a hop whose attempts are used up; `lost` as in `attempt_event`."""
+    seen = {"code": failure.code, "message": failure.message}
+    return NewEvent("failed", hop["seq"], seen if lost is None else {**seen, "lost": list(lost)})
 
 
 def undeliverable(reply_to: str) -> NewEvent:
@@ -130,6 +155,8 @@ def run_view(row: Any, text: str) -> RunView:
         accepted_at=row["accepted_at"],
         ended_at=row["ended_at"],
         deadline_at=row["deadline_at"],
+        traceparent=row["traceparent"],
+        caller=row["caller"],
     )
 
 
@@ -140,6 +167,39 @@ def hop_view(row: Any) -> HopView:
     own = {"head": head, "due_at": due_at, "outcome": _json(row["outcome"]), "error": failure(row["error"])}
     given = {**dict(row), **own}
     return HopView.model_validate(given)
+
+
+CLOCKS_APART_S = 3600.0
+"""How far a sender's clock, which run ids begin with, may be behind the journal's in a window, in seconds."""
+WINDOW = (
+    "h.run_id, h.seq, h.agent, h.from_agent, h.kind, h.status, h.token, h.pending_since, h.started_at, h.ended_at, "
+    "r.status AS run_status, r.redrive_of, r.accepted_at"
+)
+"""What `window` reads of hops `h` and their runs `r`."""
+
+
+def window(rows: Sequence[Any], limit: int) -> HopWindow:
+    """Return rows of hops, by run, as a window of at most `limit` runs; the oldest go first."""
+    run_ids = sorted({row["run_id"] for row in rows})
+    left_out = set(run_ids[: max(0, len(run_ids) - limit)])
+    return HopWindow(
+        hops=tuple(_window_hop(row) for row in rows if row["run_id"] not in left_out), is_cut=bool(left_out)
+    )
+
+
+def _window_hop(row: Any) -> WindowHop:
+    started_at, ended_at = row["started_at"], row["ended_at"]
+    is_first = row["token"] == 1 and started_at is not None and row["pending_since"] <= started_at
+    return WindowHop(
+        run_id=row["run_id"],
+        seq=row["seq"],
+        agent=row["agent"],
+        from_agent=row["from_agent"],
+        kind=row["kind"],
+        is_failed=row["status"] == "failed" and row["run_status"] == "failed",
+        is_copied=row["redrive_of"] is not None and ended_at is not None and ended_at <= row["accepted_at"],
+        queue_s=started_at - row["pending_since"] if is_first else None,
+    )
 
 
 def step_view(row: Any) -> StepView:

@@ -34,6 +34,10 @@ class RunView(_View):
     accepted_at: float
     ended_at: float | None = None
     deadline_at: float | None = None
+    traceparent: str | None = None
+    """Of its root span; None: it was accepted without tracing."""
+    caller: str | None = None
+    """`traceparent` of whoever asked."""
 
 
 class RunFilter(_View):
@@ -66,6 +70,42 @@ class HopView(_View):
     head: dict[str, Any]
     outcome: dict[str, Any] | None
     error: Failure | None
+
+
+class WindowFilter(_View):
+    """Whose hops to count."""
+
+    since_s: float = 3600.0
+    """Of runs that were accepted within so many seconds before now."""
+    tenant: str | None = None
+    limit: int = 10_000
+    """Most runs; the newest."""
+
+
+class WindowHop(_View):
+    """One hop, as far as the handoff graph needs it."""
+
+    run_id: str
+    seq: int
+    agent: str
+    from_agent: str | None
+    kind: str
+    is_failed: bool
+    """True: its run failed here."""
+    is_copied: bool
+    """True: another run took it, of which this one is a redrive."""
+    queue_s: float | None
+    """Seconds from the hop becoming pending to its first claim; None: there was none, or a retry, a hand-back, a lost
+    attempt or the end of a wait has overwritten when."""
+
+
+class HopWindow(_View):
+    """The hops of the runs that were accepted in a window of time."""
+
+    hops: tuple[WindowHop, ...]
+    """By run, in order; the oldest run first."""
+    is_cut: bool
+    """True: there were more runs than the limit, and the oldest are left out."""
 
 
 class StepView(_View):

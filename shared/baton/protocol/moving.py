@@ -30,6 +30,7 @@ class HopContext:
     attempt: int = 1
     max_attempts: int = 6
     has_new_steps: bool = False
+    claimed_at: float = 0.0
     """True where the hop recorded a step whose name or input is new in this run."""
     deadline_left_s: float | None = None
     needs: Mapping[str, type[BaseModel]] = field(default_factory=dict)

@@ -83,28 +83,29 @@ def settle_error(context: HopContext, error: BaseException, delay_s: float) -> S
         return to_fallback(context, stopped)
     if isinstance(verdict, retry.Fail):
         return failed(context, verdict.error)
-    seen = {"delay_s": round(verdict.delay_s, 3), "attempt": context.attempt, **_told(verdict.error)}
+    timing = {"delay_s": round(verdict.delay_s, 3), "attempt": context.attempt, "since": context.claimed_at}
     return Settled(
         Finish(
             context.lease,
             "pending",
             error=verdict.error,
             retry_in_s=verdict.delay_s,
-            events=(NewEvent("retry", context.lease.seq, seen),),
+            events=(NewEvent("retry", context.lease.seq, {**timing, **_told(verdict.error)}),),
         )
     )
 
 
 def suspend(context: HopContext, wait: NewWait) -> Settled:
     """Let the hop stand still until a person answers `wait`; it then replays its steps."""
-    seen = {"kind": wait.kind, "prompt": wait.prompt, "wait_id": wait.wait_id}
+    seen = {"kind": wait.kind, "prompt": wait.prompt, "wait_id": wait.wait_id, "since": context.claimed_at}
     event = NewEvent("wait", context.lease.seq, seen)
     return Settled(Finish(context.lease, "waiting", is_attempt=False, wait=wait, events=(event,)))
 
 
-def hand_back(lease: Lease, *, delay_s: float = 0.0, reason: str = "") -> Settled:
-    """Give a hop up unfinished, so that any replica can take it after `delay_s` seconds."""
-    event = NewEvent("handed_back", lease.seq, {"reason": reason} if reason else {})
+def hand_back(lease: Lease, *, since: float, delay_s: float = 0.0, reason: str = "") -> Settled:
+    """Give a hop up unfinished, claimed at `since`, so that any replica can take it after `delay_s` seconds."""
+    seen = {"since": since, "reason": reason} if reason else {"since": since}
+    event = NewEvent("handed_back", lease.seq, seen)
     return Settled(Finish(lease, "pending", retry_in_s=delay_s, is_attempt=False, events=(event,)))
 
 

@@ -3,5 +3,6 @@
 from baton.testing.builders import make_turn
 from baton.testing.scripted import ScriptedClassifier, scripted_agent
 from baton.testing.serving import Served, serve
+from baton.testing.tracing import span_tree
 
-__all__ = ["ScriptedClassifier", "Served", "make_turn", "scripted_agent", "serve"]
+__all__ = ["ScriptedClassifier", "Served", "make_turn", "scripted_agent", "serve", "span_tree"]

@@ -6,8 +6,9 @@ In: a team. Out: `send`, `reply` and the journal to look into.
 import contextlib
 import tempfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from baton.broker.memory import MemoryBroker
 from baton.client import Run
@@ -17,13 +18,21 @@ from baton.journal.sqlite.journal import SqliteJournal
 from baton.request import Result
 from baton.service import Service, serving
 from baton.team import Team
+from baton.telemetry.record import SpanRecord
+from baton.telemetry.telling import Sampler, always
+from baton.testing.tracing import collecting
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import Meter
 
 
 class Served:
     """A team that is being served."""
 
-    def __init__(self, service: Service, journal: SqliteJournal) -> None:
+    def __init__(self, service: Service, journal: SqliteJournal, *, spans: list[SpanRecord]) -> None:
         self.service = service
+        self.spans = spans
+        """What was traced so far; whole once the block is left."""
         self.client = service.client
         self.journal = journal
 
@@ -42,12 +51,21 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def serve(team: Team, *, journal: str | Path | None = None, **settings: Any) -> AsyncIterator[Served]:
+async def serve(
+    team: Team,
+    *,
+    journal: str | Path | None = None,
+    sampler: Sampler = always,
+    meter: "Meter | None" = None,
+    **settings: Any,
+) -> AsyncIterator[Served]:
     """Serve `team` for as long as the block runs.
 
     Args:
         team: Whose agents.
         journal: A file to use; None: a new one that is deleted in the end.
+        sampler: Which runs are traced, by their trace ids.
+        meter: Makes the instruments that are counted on; None: nothing is.
         **settings: Fields of `Settings`; retries come fast unless told otherwise.
 
     Raises:
@@ -57,5 +75,7 @@ async def serve(team: Team, *, journal: str | Path | None = None, **settings: An
     with tempfile.TemporaryDirectory(prefix="baton-", ignore_cleanup_errors=True) as scratch:
         store = SqliteJournal(journal or Path(scratch) / "journal.db")
         chosen = Settings(**{**defaults, **settings})
-        async with serving(team, chosen, journal=store, broker=MemoryBroker()) as service:
-            yield Served(service, store)
+        spans: list[SpanRecord] = []
+        output = replace(collecting(spans, sampler), meter=meter)
+        async with serving(team, chosen, journal=store, broker=MemoryBroker(), output=output) as service:
+            yield Served(service, store, spans=spans)

@@ -25,7 +25,7 @@ async def every_finish(hand: Hand, claim: Claim) -> list[Finish]:
         settle.settle(context, Ask("zombie?")).finish,
         settle.settle_error(context, TransientError("zombie"), 0.0).finish,
         settle.settle_error(context, PermanentError("zombie"), 0.0).finish,
-        settle.hand_back(claim.lease).finish,
+        settle.hand_back(claim.lease, since=claim.now).finish,
         await hand.suspending(claim),
     ]
 

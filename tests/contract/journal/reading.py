@@ -4,9 +4,9 @@ import pytest
 
 from baton import ids
 from baton.card import Card, SkillCard
-from baton.errors import ConfigError, IdempotencyConflictError, NotFoundError
+from baton.errors import ConfigError, IdempotencyConflictError, NotFoundError, TransientError
 from baton.journal.messages import Quarantined
-from baton.journal.views import RunFilter
+from baton.journal.views import RunFilter, WindowFilter
 from tests.support.journals import Hand, Harness, a_step
 
 
@@ -66,6 +66,72 @@ class Reading:
         assert await listed(conversation_id=run_ids[0], tenant="s") == [run_ids[0]]
         assert await listed(batch="none") == []
         assert [run.text for run in await hand.journal.runs(RunFilter())] == [f"text {n}" for n in range(4)]
+
+    async def test_a_window_has_the_hops_of_the_runs_accepted_in_it(self, hand: Hand, harness: Harness) -> None:
+        old = await hand.at()
+        await harness.pass_time(100)
+        claim = await hand.at(tenant="bank")
+        run_id = claim.lease.run_id
+        await hand.hand(claim, "b")
+        await hand.killed(await hand.take(run_id, 2, "b"))
+        window = await hand.journal.window(WindowFilter(since_s=50))
+        assert not window.is_cut
+        assert [(hop.run_id, hop.seq, hop.from_agent, hop.agent, hop.kind) for hop in window.hops] == [
+            (run_id, 0, None, "router", "route"),
+            (run_id, 1, "router", "a", "handoff"),
+            (run_id, 2, "a", "b", "handoff"),
+        ]
+        assert [hop.is_failed for hop in window.hops] == [False, False, True]
+        assert not any(hop.is_copied for hop in window.hops)
+        for wanted, found in (
+            (WindowFilter(since_s=150), {old.lease.run_id, run_id}),
+            (WindowFilter(since_s=150, tenant="bank"), {run_id}),
+            (WindowFilter(since_s=150, tenant="nobody's"), set()),
+            (WindowFilter(since_s=0), set()),
+        ):
+            assert {hop.run_id for hop in (await hand.journal.window(wanted)).hops} == found
+
+    async def test_a_window_is_cut_at_its_limit_and_says_so(self, hand: Hand) -> None:
+        run_ids = sorted([(await hand.at()).lease.run_id for _ in range(3)])
+        window = await hand.journal.window(WindowFilter(limit=2))
+        assert (sorted({hop.run_id for hop in window.hops}), window.is_cut) == (run_ids[1:], True)
+        assert not (await hand.journal.window(WindowFilter(limit=3))).is_cut
+
+    async def test_a_window_tells_how_long_a_hop_was_due_unless_that_was_overwritten(
+        self, hand: Hand, harness: Harness
+    ) -> None:
+        async def queue_s(run_id: str) -> float | None:
+            window = await hand.journal.window(WindowFilter())
+            return next(hop.queue_s for hop in window.hops if (hop.run_id, hop.seq) == (run_id, 1))
+
+        accepted = await hand.accept()
+        await hand.routed(accepted.run_id)
+        assert await queue_s(accepted.run_id) is None
+        claim = await hand.take(accepted.run_id, 1, "a")
+        first = await queue_s(accepted.run_id)
+        assert first == pytest.approx(claim.now - claim.pending_since)
+        await hand.fail(claim, TransientError("later"))
+        assert await queue_s(accepted.run_id) is None
+        await hand.take(accepted.run_id, 1, "a")
+        assert await queue_s(accepted.run_id) is None
+        lost = await hand.at()
+        await harness.expire_lease(lost.lease.run_id, 1)
+        await hand.take(lost.lease.run_id, 1, "a")
+        assert await queue_s(lost.lease.run_id) is None
+
+    async def test_a_window_says_which_hops_a_redriven_run_only_copied(self, hand: Hand) -> None:
+        claim = await hand.at()
+        await hand.hand(claim, "b")
+        run_id = await hand.killed(await hand.take(claim.lease.run_id, 2, "b"))
+        again = await hand.redrive(run_id)
+        await hand.answer(await hand.take(again.run_id, 2, "b"))
+        window = await hand.journal.window(WindowFilter())
+        redriven = [hop for hop in window.hops if hop.run_id == again.run_id]
+        assert [(hop.seq, hop.is_copied, hop.is_failed) for hop in redriven] == [
+            (0, True, False),
+            (1, True, False),
+            (2, False, False),
+        ]
 
     async def test_another_process_reads_what_was_written(self, hand: Hand, other: Hand) -> None:
         claim = await hand.at(conversation_id="c1")

@@ -127,12 +127,12 @@ def test_a_fallback_hop_uses_up_a_hop() -> None:
 
 
 def test_passing_trouble_makes_the_hop_pending_again_for_later() -> None:
-    finish = settle_error(make_context(attempt=2), ValueError("odd"), 1.23456).finish
+    finish = settle_error(make_context(attempt=2, claimed_at=7.0), ValueError("odd"), 1.23456).finish
     assert (finish.hop_status, finish.retry_in_s, finish.is_attempt) == ("pending", 1.23456, True)
     assert (finish.next, finish.end, finish.wait, finish.messages) == (None, None, None, ())
     assert finish.error == Failure(code="agent_error", message="ValueError: odd", agent="a")
     assert [(event.type, event.data) for event in finish.events] == [
-        ("retry", {"delay_s": 1.235, "attempt": 2, "code": "agent_error", "message": "ValueError: odd"})
+        ("retry", {"delay_s": 1.235, "attempt": 2, "since": 7.0, "code": "agent_error", "message": "ValueError: odd"})
     ]
 
 
@@ -155,7 +155,7 @@ def test_a_refused_handoff_that_was_raised_goes_to_the_fallback() -> None:
 
 def test_a_suspended_hop_stands_still_and_uses_up_no_attempt() -> None:
     wait = NewWait("w1", 2, "approval", "a", "refund 500?", step_key="ok", step_scope="2")
-    finish = suspend(make_context(), wait).finish
+    finish = suspend(make_context(claimed_at=7.0), wait).finish
     assert (finish.hop_status, finish.is_attempt, finish.wait, finish.next, finish.end) == (
         "waiting",
         False,
@@ -164,11 +164,11 @@ def test_a_suspended_hop_stands_still_and_uses_up_no_attempt() -> None:
         None,
     )
     assert [(event.type, event.data) for event in finish.events] == [
-        ("wait", {"kind": "approval", "prompt": "refund 500?", "wait_id": "w1"})
+        ("wait", {"kind": "approval", "prompt": "refund 500?", "wait_id": "w1", "since": 7.0})
     ]
 
 
 def test_a_hop_that_is_handed_back_can_be_taken_at_once_and_used_up_no_attempt() -> None:
-    finish = hand_back(make_context().lease).finish
+    finish = hand_back(make_context().lease, since=7.0).finish
     assert (finish.hop_status, finish.retry_in_s, finish.is_attempt, finish.error) == ("pending", 0.0, False, None)
     assert [event.type for event in finish.events] == ["handed_back"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from baton import codec
 from baton.errors import FactsError, RequestError
-from baton.journal import marks
+from baton.journal import marks, stored
 from baton.journal.marks import Mark, Took
 from baton.journal.postgres import admission, claiming, conversation, origins, rows, waits
 from baton.journal.postgres.faults import RaceError
@@ -123,8 +123,8 @@ async def _insert(tx: Transaction, command: Accept, conversation_id: str) -> Any
     )
     run = await tx.one(
         "INSERT INTO runs (run_id, tenant, conversation_id, position, status, request, blocked_text, max_hops, "
-        "deadline_at, batch, root_run_id, trace_id, traceparent, tracestate, accepted_at) "
-        "VALUES ($1, $2, $3, $4, 'queued', $5, $6, $7, $8, $9, $1, $1, $10, $11, $12) RETURNING *",
+        "deadline_at, batch, root_run_id, trace_id, traceparent, tracestate, caller, accepted_at) "
+        "VALUES ($1, $2, $3, $4, 'queued', $5, $6, $7, $8, $9, $1, $13, $10, $11, $14, $12) RETURNING *",
         command.run_id,
         command.tenant,
         conversation_id,
@@ -137,6 +137,8 @@ async def _insert(tx: Transaction, command: Accept, conversation_id: str) -> Any
         command.traceparent,
         command.tracestate,
         tx.now,
+        stored.trace_id(command),
+        command.caller,
     )
     await tx.run(
         "INSERT INTO hops (run_id, seq, agent, kind, status, pending_since, head, digest) "

@@ -54,6 +54,7 @@ def _columns(command: Accept) -> tuple[object, ...]:
         command.batch,
         command.traceparent,
         command.tracestate,
+        command.caller,
         command.reply_to,
         command.correlation_id,
         claim.claim_id if claim else None,
@@ -107,6 +108,8 @@ def _claim(command: Accept, wish: ClaimCommand, columns: tuple[Any, ...], now: f
         messages=(Message(position=0, role="user", text=command.request.text),),
         traceparent=command.traceparent,
         tracestate=command.tracestate,
+        caller=command.caller,
+        accepted_at=now,
     )
 
 
@@ -120,7 +123,7 @@ def _rivals(command: Accept) -> tuple[Hashable, ...]:
 
 ACCEPT: Kind[Accept, Accepted] = Kind(
     name="accept",
-    sql=f"SELECT * FROM accept_runs({', '.join(f'${n}' for n in range(1, 22))})",
+    sql=f"SELECT * FROM accept_runs({', '.join(f'${n}' for n in range(1, 23))})",
     columns=_columns,
     order=lambda command: (command.tenant, command.request.conversation_id or command.run_id),
     rivals=_rivals,

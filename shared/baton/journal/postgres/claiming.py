@@ -20,7 +20,7 @@ MOST_ATTEMPTS = 2**31 - 1
 
 _RUN = (
     "r.run_id, r.tenant, r.conversation_id, r.status, r.stop, r.agent, r.request, r.deadline_at, r.root_run_id, "
-    "r.traceparent, r.tracestate, c.active_agent, c.active_at, c.facts, c.log_length"
+    "r.traceparent, r.tracestate, r.caller, r.accepted_at, c.active_agent, c.active_at, c.facts, c.log_length"
 )
 
 
@@ -32,6 +32,12 @@ async def claim(tx: Transaction, command: ClaimCommand) -> Claim | None:
 
 async def claim_locked(tx: Transaction, command: ClaimCommand) -> Claim | None:
     """Take a hop of a run that the transaction has locked."""
+    lost = await tx.one(
+        "SELECT started_at, least(due_at, $3) FROM hops WHERE run_id = $1 AND seq = $2 AND status = 'running'",
+        command.run_id,
+        command.seq,
+        tx.now,
+    )
     hop = await _take(tx, command) or await tx.one(
         "SELECT * FROM hops WHERE run_id = $1 AND seq = $2 AND claim_id = $3 AND status = 'running'",
         command.run_id,
@@ -49,9 +55,9 @@ async def claim_locked(tx: Transaction, command: ClaimCommand) -> Claim | None:
         await finishing.end_stopped(tx, run, hop["seq"], run["stop"])
         return None
     if hop["attempt"] > command.max_attempts:
-        await _exhaust(tx, run, hop)
+        await _exhaust(tx, run, hop, lost)
         return None
-    return await _claimed(tx, run, hop, command.digest)
+    return await _claimed(tx, run, hop, lost, command.digest)
 
 
 async def note(tx: Transaction, lease: Lease, event: NewEvent) -> None:
@@ -120,13 +126,12 @@ async def _take(tx: Transaction, command: ClaimCommand) -> Any:
     )
 
 
-async def _claimed(tx: Transaction, run: Any, hop: Any, digest: str | None) -> Claim:
+async def _claimed(tx: Transaction, run: Any, hop: Any, lost: Any, digest: str | None) -> Claim:
     if run["status"] == "queued":
         await tx.run("UPDATE runs SET status = 'running' WHERE run_id = $1", hop["run_id"])
     is_repeated = hop["started_at"] < tx.now
     if hop["attempt"] > 1 and not is_repeated:
-        event = NewEvent("attempt", hop["seq"], {"agent": hop["agent"], "attempt": hop["attempt"]})
-        await rows.add_events(tx, hop["run_id"], [event])
+        await rows.add_events(tx, hop["run_id"], [stored.attempt_event(hop, lost)])
     head, text = None, None
     messages: list[Message] = []
     if digest is None or digest != hop["digest"]:
@@ -152,10 +157,12 @@ async def _claimed(tx: Transaction, run: Any, hop: Any, digest: str | None) -> C
         steps=tuple(map(stored.as_step, steps)),
         traceparent=run["traceparent"],
         tracestate=run["tracestate"],
+        caller=run["caller"],
+        accepted_at=run["accepted_at"],
     )
 
 
-async def _exhaust(tx: Transaction, run: Any, hop: Any) -> None:
+async def _exhaust(tx: Transaction, run: Any, hop: Any, lost: Any) -> None:
     """End the run of a hop that has used its attempts, found at a claim: the process died in them."""
     last = Failure.model_validate_json(hop["error"]) if hop["error"] else None
     failure = retry.exhausted(hop["agent"], hop["attempt"] - 1, last)
@@ -168,6 +175,5 @@ async def _exhaust(tx: Transaction, run: Any, hop: Any) -> None:
         tx.now,
     )
     await rows.end_run(tx, hop["run_id"], RunEnd("failed", hop["agent"], error=failure))
-    told = NewEvent("failed", hop["seq"], {"code": failure.code, "message": failure.message})
-    await rows.add_events(tx, hop["run_id"], [told])
+    await rows.add_events(tx, hop["run_id"], [stored.exhausted_event(hop, failure, lost)])
     await conversation.pass_on(tx, run)

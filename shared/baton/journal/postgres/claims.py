@@ -184,6 +184,8 @@ def _claim(name: _Name, agent: str, row: Any, read: _Read) -> Claim:
         steps=read.steps,
         traceparent=row["traceparent"],
         tracestate=row["tracestate"],
+        caller=row["caller"],
+        accepted_at=row["accepted_at"],
     )
 
 

@@ -5,7 +5,7 @@ In: a run that ended badly. Out: a new run that begins where it ended, with all 
 
 from typing import Any
 
-from baton import codec
+from baton import codec, propagation
 from baton.errors import NotFoundError
 from baton.journal import stored
 from baton.journal.messages import Quarantined
@@ -162,14 +162,16 @@ async def _copy_run(tx: Transaction, old: Any, new_run_id: str, agent: str | Non
     await tx.run(
         "INSERT INTO runs (run_id, tenant, conversation_id, position, status, agent, request, blocked_text, "
         "text_position, max_hops, deadline_at, batch, redrive_of, root_run_id, trace_id, traceparent, tracestate, "
-        "accepted_at) SELECT $1, tenant, conversation_id, $2, 'queued', $6, request, blocked_text, text_position, "
-        "max_hops, $3, batch, run_id, root_run_id, $1, traceparent, tracestate, $4 FROM runs WHERE run_id = $5",
+        "caller, accepted_at) SELECT $1, tenant, conversation_id, $2, 'queued', $6, request, blocked_text, "
+        "text_position, max_hops, $3, batch, run_id, root_run_id, $1, $7, NULL, traceparent, $4 FROM runs "
+        "WHERE run_id = $5",
         new_run_id,
         position,
         None if deadline_s is None else tx.now + deadline_s,
         tx.now,
         old["run_id"],
         agent,
+        propagation.redriven(new_run_id, old["traceparent"]),
     )
 
 

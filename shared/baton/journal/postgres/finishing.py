@@ -109,7 +109,7 @@ async def _follow(tx: Transaction, finish: Finish, run: Any) -> Finished:
             published += await conversation.pass_on(tx, run)
         return Finished("applied", tuple(published), (run_id,))
     if finish.end is not None:
-        await rows.end_run(tx, run_id, finish.end)
+        await rows.end_run(tx, run_id, finish.end, is_known=True)
         published += await conversation.pass_on(tx, run)
         return Finished("applied", tuple(published), (run_id,))
     return Finished("applied", tuple(published))

@@ -53,10 +53,12 @@ from baton.journal.views import (
     DeadView,
     EventView,
     HopView,
+    HopWindow,
     RunFilter,
     RunView,
     StepView,
     WaitView,
+    WindowFilter,
 )
 from baton.request import Result, RunStatus
 
@@ -158,7 +160,8 @@ class PostgresJournal:
             self._look_for_stuck_at = time.monotonic() + STUCK_S
             chores += await self.writer.look(sweeping.stuck)
         done = [(chore, await self._do(chore)) for chore in chores]
-        return sweeping.swept([(chore, what) for chore, what in done if what.is_done])
+        roots = await self.writer.alone(sweeping.roots, is_single=True)
+        return sweeping.swept([(chore, what) for chore, what in done if what.is_done], roots)
 
     async def _do(self, chore: sweeping.Chore) -> sweeping.Done:
         return await self.writer.alone(lambda tx: sweeping.do(tx, chore))
@@ -254,6 +257,10 @@ class PostgresJournal:
     async def agents(self) -> list[AgentView]:
         """See `Journal.agents`."""
         return await self.writer.look(reading.agents)
+
+    async def window(self, wanted: WindowFilter) -> HopWindow:
+        """See `Journal.window`."""
+        return await self.writer.look(lambda tx: reading.window(tx, wanted), statements=2, is_long=True)
 
     async def prune(self, *, older_than_s: float, is_dry: bool, limit: int | None = None) -> int:
         """See `Journal.prune`."""

@@ -6,13 +6,23 @@ In: a read-only transaction. Out: views.
 from collections.abc import Sequence
 from typing import Any
 
-from baton import codec
+from baton import codec, ids
 from baton.card import Card
 from baton.envelope import Message
 from baton.errors import NotFoundError
 from baton.journal import stored
 from baton.journal.postgres.transaction import Transaction
-from baton.journal.views import AgentView, EventView, HopView, RunFilter, RunView, StepView, WaitView
+from baton.journal.views import (
+    AgentView,
+    EventView,
+    HopView,
+    HopWindow,
+    RunFilter,
+    RunView,
+    StepView,
+    WaitView,
+    WindowFilter,
+)
 from baton.request import Result, RunStatus
 
 MIN_PREFIX = 6
@@ -163,6 +173,23 @@ async def agents(tx: Transaction) -> list[AgentView]:
         "AND (h.status = 'running' OR (h.status = 'pending' AND h.awaits_poll))) AS late ORDER BY a.name"
     )
     return list(map(_agent, found))
+
+
+async def window(tx: Transaction, wanted: WindowFilter) -> HopWindow:
+    """Return the hops of the newest runs that were accepted within a time."""
+    check_text(wanted.tenant or "")
+    await tx.tick()
+    since_at = tx.now - wanted.since_s
+    found = await tx.all(
+        f"SELECT {stored.WINDOW} FROM (SELECT run_id, status, redrive_of, accepted_at FROM runs WHERE run_id >= $1 "
+        "AND accepted_at >= $2 AND ($3::text IS NULL OR tenant = $3) ORDER BY run_id DESC LIMIT $4) AS r "
+        "JOIN hops AS h ON h.run_id = r.run_id ORDER BY h.run_id, h.seq",
+        ids.first_run_id(since_at - stored.CLOCKS_APART_S),
+        since_at,
+        wanted.tenant,
+        wanted.limit + 1,
+    )
+    return stored.window(found, wanted.limit)
 
 
 def _agent(row: Any) -> AgentView:

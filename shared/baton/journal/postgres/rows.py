@@ -139,17 +139,25 @@ async def put_step(tx: Transaction, run_id: str, step: Step, *, token: int) -> N
     )
 
 
-async def end_run(tx: Transaction, run_id: str, end: RunEnd) -> bool:
-    """Put an open run into its terminal state; False: it has one already."""
+async def end_run(tx: Transaction, run_id: str, end: RunEnd, *, is_known: bool = False) -> bool:
+    """Put an open run into its terminal state; False: it has one already.
+
+    Args:
+        tx: The transaction.
+        run_id: Which.
+        end: The state.
+        is_known: True: the worker that ends it traces it, too; else housekeeping finds it.
+    """
     hit = await tx.run(
-        "UPDATE runs SET status = $2, agent = coalesce($3, agent), result = $4, error = $5, ended_at = $6 "
-        "WHERE run_id = $1 AND ended_at IS NULL",
+        "UPDATE runs SET status = $2, agent = coalesce($3, agent), result = $4, error = $5, ended_at = $6, "
+        "root_due = $7 WHERE run_id = $1 AND ended_at IS NULL",
         run_id,
         end.status,
         end.agent,
         stored.result_bytes(end),
         stored.error_bytes(end),
         tx.now,
+        not is_known,
     )
     if hit:
         await deliver(tx, run_id, None)

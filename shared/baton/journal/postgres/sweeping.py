@@ -62,13 +62,24 @@ async def stuck(tx: Transaction) -> list[Chore]:
     return [Chore("stuck", row["run_id"]) for row in found]
 
 
-def swept(done: Sequence[tuple[Chore, Done]]) -> Sweep:
+async def roots(tx: Transaction) -> list[str]:
+    """Return runs that ended in no worker's hands, each once."""
+    found = await tx.all(
+        "UPDATE runs SET root_due = false WHERE run_id IN "
+        "(SELECT run_id FROM runs WHERE root_due LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING run_id",
+        LIMIT,
+    )
+    return [row["run_id"] for row in found]
+
+
+def swept(done: Sequence[tuple[Chore, Done]], roots: Sequence[str]) -> Sweep:
     """Return what a sweep did."""
     return Sweep(
         tuple(hop for _, what in done for hop in what.publish),
         tuple(chore.run_id for chore, _ in done if chore.what != "stuck"),
         sum(chore.what in ("wait", "late") for chore, _ in done),
         sum(chore.what == "stuck" for chore, _ in done),
+        tuple(roots),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from baton import codec
 from baton.errors import FactsError, RequestError
-from baton.journal import marks
+from baton.journal import marks, stored
 from baton.journal.marks import Mark, Took
 from baton.journal.records import Accept, Accepted, NewEvent, Reply
 from baton.journal.sqlite import admission, claiming, conversation, origins, rows, waits
@@ -108,8 +108,8 @@ def _insert(tx: Transaction, command: Accept, conversation_id: str) -> Any:
     )[0]
     run = tx.one(
         "INSERT INTO runs (run_id, tenant, conversation_id, position, status, request, blocked_text, max_hops, "
-        "deadline_at, batch, root_run_id, trace_id, traceparent, tracestate, accepted_at) "
-        "VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
+        "deadline_at, batch, root_run_id, trace_id, traceparent, tracestate, caller, accepted_at) "
+        "VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
         command.run_id,
         command.tenant,
         conversation_id,
@@ -120,9 +120,10 @@ def _insert(tx: Transaction, command: Accept, conversation_id: str) -> Any:
         None if request.deadline_s is None else tx.now + request.deadline_s,
         command.batch,
         command.run_id,
-        command.run_id,
+        stored.trace_id(command),
         command.traceparent,
         command.tracestate,
+        command.caller,
         tx.now,
     )
     tx.run(

@@ -30,7 +30,7 @@ from baton.request import Failure
 _HOP = "run_id, seq, agent, kind, attempt, token, digest, pending_since, started_at, error"
 _RUN = (
     "run_id, tenant, conversation_id, status, stop, agent, request, text_position, deadline_at, root_run_id, "
-    "traceparent, tracestate, active_agent, active_at, facts, log_length, "
+    "traceparent, tracestate, caller, accepted_at, active_agent, active_at, facts, log_length, "
     "EXISTS (SELECT 1 FROM steps WHERE steps.run_id = runs.run_id) AS has_steps"
 )
 """What a claim reads; a row is read at every hop, so only that."""
@@ -38,6 +38,12 @@ _RUN = (
 
 def claim(tx: Transaction, command: ClaimCommand) -> Claim | None:
     """Take a hop whose time has come. Idempotent by `claim_id`: a claim is mine if the row holds it."""
+    lost = tx.one(
+        "SELECT started_at, min(due_at, ?) FROM hops WHERE run_id = ? AND seq = ? AND status = 'running'",
+        tx.now,
+        command.run_id,
+        command.seq,
+    )
     hop = _take(tx, command)
     if hop is None:
         hop = tx.one(
@@ -55,9 +61,9 @@ def claim(tx: Transaction, command: ClaimCommand) -> Claim | None:
         finishing.end_stopped(tx, run, hop["seq"], run["stop"])
         return None
     if hop["attempt"] > command.max_attempts:
-        _exhaust(tx, run, hop)
+        _exhaust(tx, run, hop, lost)
         return None
-    return _claimed(tx, run, hop, command.digest)
+    return _claimed(tx, run, hop, lost, command.digest)
 
 
 Picked = list[tuple[str, int, bool]]
@@ -204,13 +210,12 @@ def _take(tx: Transaction, command: ClaimCommand) -> Any:
     )
 
 
-def _claimed(tx: Transaction, run: Any, hop: Any, digest: str | None) -> Claim:
+def _claimed(tx: Transaction, run: Any, hop: Any, lost: Any, digest: str | None) -> Claim:
     if run["status"] == "queued":
         tx.run("UPDATE runs SET status = 'running' WHERE run_id = ?", hop["run_id"])
     is_repeated = hop["started_at"] < tx.now
     if hop["attempt"] > 1 and not is_repeated:
-        event = NewEvent("attempt", hop["seq"], {"agent": hop["agent"], "attempt": hop["attempt"]})
-        rows.add_events(tx, hop["run_id"], [event])
+        rows.add_events(tx, hop["run_id"], [stored.attempt_event(hop, lost)])
     head, text = None, None
     messages: tuple[Message, ...] = ()
     if digest is None or digest != hop["digest"]:
@@ -233,6 +238,8 @@ def _claimed(tx: Transaction, run: Any, hop: Any, digest: str | None) -> Claim:
         steps=tuple(map(stored.as_step, steps)),
         traceparent=run["traceparent"],
         tracestate=run["tracestate"],
+        caller=run["caller"],
+        accepted_at=run["accepted_at"],
     )
 
 
@@ -249,7 +256,7 @@ def _text(tx: Transaction, run: Any, position: int, messages: tuple[Message, ...
     return str(row[0])
 
 
-def _exhaust(tx: Transaction, run: Any, hop: Any) -> None:
+def _exhaust(tx: Transaction, run: Any, hop: Any, lost: Any) -> None:
     """End the run of a hop that has used its attempts, found at a claim: the process died in them."""
     last = Failure.model_validate_json(hop["error"]) if hop["error"] else None
     failure = retry.exhausted(hop["agent"], hop["attempt"] - 1, last)
@@ -262,6 +269,5 @@ def _exhaust(tx: Transaction, run: Any, hop: Any) -> None:
         hop["seq"],
     )
     rows.end_run(tx, hop["run_id"], RunEnd("failed", hop["agent"], error=failure))
-    told = NewEvent("failed", hop["seq"], {"code": failure.code, "message": failure.message})
-    rows.add_events(tx, hop["run_id"], [told])
+    rows.add_events(tx, hop["run_id"], [stored.exhausted_event(hop, failure, lost)])
     conversation.pass_on(tx, run)

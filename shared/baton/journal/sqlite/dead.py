@@ -5,7 +5,7 @@ In: a run that ended badly. Out: a new run that begins where it ended, with all 
 
 from typing import Any
 
-from baton import codec
+from baton import codec, propagation
 from baton.errors import NotFoundError
 from baton.journal.messages import Quarantined
 from baton.journal.records import Accepted, NewEvent
@@ -153,14 +153,15 @@ def _copy_run(tx: Transaction, old: Any, new_run_id: str, agent: str | None) -> 
     tx.run(
         "INSERT INTO runs (run_id, tenant, conversation_id, position, status, agent, request, blocked_text, "
         "text_position, max_hops, deadline_at, batch, redrive_of, root_run_id, trace_id, traceparent, tracestate, "
-        "accepted_at) "
+        "caller, accepted_at) "
         "SELECT ?, tenant, conversation_id, ?, 'queued', ?, request, blocked_text, text_position, max_hops, ?, batch, "
-        "run_id, root_run_id, ?, traceparent, tracestate, ? FROM runs WHERE run_id = ?",
+        "run_id, root_run_id, ?, ?, NULL, traceparent, ? FROM runs WHERE run_id = ?",
         new_run_id,
         position,
         agent,
         None if deadline_s is None else tx.now + deadline_s,
         new_run_id,
+        propagation.redriven(new_run_id, old["traceparent"]),
         tx.now,
         old["run_id"],
     )

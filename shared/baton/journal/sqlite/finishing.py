@@ -105,7 +105,7 @@ def _follow(tx: Transaction, finish: Finish, run: Any) -> Finished:
             published += conversation.pass_on(tx, run)
         return Finished("applied", tuple(published), (run_id,))
     if finish.end is not None:
-        rows.end_run(tx, run_id, finish.end)
+        rows.end_run(tx, run_id, finish.end, is_known=True)
         published += conversation.pass_on(tx, run)
         return Finished("applied", tuple(published), (run_id,))
     return Finished("applied", tuple(published))

@@ -49,10 +49,12 @@ from baton.journal.views import (
     DeadView,
     EventView,
     HopView,
+    HopWindow,
     RunFilter,
     RunView,
     StepView,
     WaitView,
+    WindowFilter,
 )
 from baton.request import Result, RunStatus
 
@@ -233,6 +235,10 @@ class SqliteJournal:
     async def agents(self) -> list[AgentView]:
         """See `Journal.agents`."""
         return await self.reader.do(reading.agents)
+
+    async def window(self, wanted: WindowFilter) -> HopWindow:
+        """See `Journal.window`."""
+        return await self.reader.do_long(lambda tx: reading.window(tx, wanted))
 
     async def prune(self, *, older_than_s: float, is_dry: bool, limit: int | None = None) -> int:
         """See `Journal.prune`."""

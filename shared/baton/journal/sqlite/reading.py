@@ -5,13 +5,23 @@ In: a read-only transaction. Out: views.
 
 from typing import Any
 
-from baton import codec
+from baton import codec, ids
 from baton.card import Card
 from baton.envelope import Message
 from baton.errors import NotFoundError
 from baton.journal import stored
 from baton.journal.sqlite.writer import Transaction
-from baton.journal.views import AgentView, EventView, HopView, RunFilter, RunView, StepView, WaitView
+from baton.journal.views import (
+    AgentView,
+    EventView,
+    HopView,
+    HopWindow,
+    RunFilter,
+    RunView,
+    StepView,
+    WaitView,
+    WindowFilter,
+)
 from baton.request import Question, Result, RunStatus
 
 MIN_PREFIX = 6
@@ -119,6 +129,22 @@ def history(tx: Transaction, tenant: str, conversation_id: str) -> tuple[Message
 def agents(tx: Transaction) -> list[AgentView]:
     """Return the registered agents with what stands before each of them."""
     return [_agent(tx, row) for row in tx.all("SELECT * FROM agents ORDER BY name")]
+
+
+def window(tx: Transaction, wanted: WindowFilter) -> HopWindow:
+    """Return the hops of the newest runs that were accepted within a time."""
+    since_at = tx.now - wanted.since_s
+    found = tx.all(
+        f"SELECT {stored.WINDOW} FROM (SELECT run_id, status, redrive_of, accepted_at FROM runs WHERE run_id >= ? "
+        "AND accepted_at >= ? AND (? IS NULL OR tenant = ?) ORDER BY run_id DESC LIMIT ?) AS r "
+        "JOIN hops AS h ON h.run_id = r.run_id ORDER BY h.run_id, h.seq",
+        ids.first_run_id(since_at - stored.CLOCKS_APART_S),
+        since_at,
+        wanted.tenant,
+        wanted.tenant,
+        wanted.limit + 1,
+    )
+    return stored.window(found, wanted.limit)
 
 
 def _agent(tx: Transaction, row: Any) -> AgentView:

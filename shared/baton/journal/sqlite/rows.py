@@ -157,16 +157,24 @@ def put_step(tx: Transaction, run_id: str, step: Step, *, token: int) -> None:
     )
 
 
-def end_run(tx: Transaction, run_id: str, end: RunEnd) -> bool:
-    """Put an open run into its terminal state; False: it has one already."""
+def end_run(tx: Transaction, run_id: str, end: RunEnd, *, is_known: bool = False) -> bool:
+    """Put an open run into its terminal state; False: it has one already.
+
+    Args:
+        tx: The transaction.
+        run_id: Which.
+        end: The state.
+        is_known: True: the worker that ends it traces it, too; else housekeeping finds it.
+    """
     hit = tx.run(
-        f"UPDATE runs SET status = ?, agent = coalesce(?, agent), result = ?, error = ?, ended_at = ? "
-        f"WHERE run_id = ? AND status IN {OPEN}",
+        f"UPDATE runs SET status = ?, agent = coalesce(?, agent), result = ?, error = ?, ended_at = ?, "
+        f"root_due = ? WHERE run_id = ? AND status IN {OPEN}",
         end.status,
         end.agent,
         stored.result_bytes(end),
         stored.error_bytes(end),
         tx.now,
+        not is_known,
         run_id,
     )
     if hit:

@@ -20,8 +20,10 @@ CREATE TABLE runs (
     discarded_at    REAL,                      -- off the list of the dead
     root_run_id     TEXT NOT NULL,
     trace_id        TEXT NOT NULL,
-    traceparent     TEXT,
+    traceparent     TEXT,                      -- of the run's root span; null: accepted without tracing
     tracestate      TEXT,
+    caller          TEXT,                      -- traceparent of whoever asked
+    root_due        INTEGER NOT NULL DEFAULT 0, -- ended, and nobody who traces it has learned of it
     last_event      INTEGER NOT NULL DEFAULT 0,
     result          BLOB,
     error           BLOB,
@@ -32,6 +34,7 @@ CREATE INDEX runs_conversation ON runs (tenant, conversation_id, position);
 CREATE INDEX runs_batch ON runs (batch) WHERE batch IS NOT NULL;
 CREATE INDEX runs_deadline ON runs (deadline_at) WHERE deadline_at IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX runs_root_due ON runs (run_id) WHERE root_due;
 CREATE INDEX runs_stop ON runs (run_id) WHERE stop IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX runs_failed ON runs (ended_at) WHERE status = 'failed' AND discarded_at IS NULL;
 CREATE UNIQUE INDEX runs_redrive ON runs (redrive_of) WHERE redrive_of IS NOT NULL;

@@ -108,7 +108,11 @@ def sweep(tx: Transaction) -> Sweep:
         tx.run("UPDATE conversations SET holder_run = NULL WHERE tenant = ? AND conversation_id = ?", *row)
         published += conversation.give(tx, row["tenant"], row["conversation_id"])
     origins.forget(tx)
-    return Sweep(tuple(published), tuple(ended), len(waits) + len(runs), len(stuck))
+    roots = tx.all(
+        "UPDATE runs SET root_due = 0 WHERE run_id IN (SELECT run_id FROM runs WHERE root_due LIMIT 100) "
+        "RETURNING run_id"
+    )
+    return Sweep(tuple(published), tuple(ended), len(waits) + len(runs), len(stuck), tuple(row[0] for row in roots))
 
 
 def _wait(tx: Transaction, run: Any, reply: Reply) -> Any:

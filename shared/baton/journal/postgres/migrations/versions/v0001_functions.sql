@@ -62,7 +62,7 @@ $$;
 CREATE FUNCTION accept_runs(
     p_run text[], p_tenant text[], p_conversation text[], p_key text[], p_body_hash text[], p_redelivery text[],
     p_request bytea[], p_text text[], p_facts bytea[], p_head bytea[], p_max_hops int[], p_deadline_s float8[],
-    p_batch text[], p_traceparent text[], p_tracestate text[], p_reply_to text[], p_correlation text[],
+    p_batch text[], p_traceparent text[], p_tracestate text[], p_caller text[], p_reply_to text[], p_correlation text[],
     p_claim text[], p_owner text[], p_lease_s float8[], p_running int[]
 ) RETURNS TABLE (item int, accepted_at float8, has_to_wait boolean) LANGUAGE plpgsql AS $$
 DECLARE
@@ -113,11 +113,11 @@ BEGIN
     WITH w AS MATERIALIZED (SELECT i FROM generate_series(1, cardinality(p_run)) AS s (i) WHERE v_new[i]),
     begun AS (
         INSERT INTO runs (run_id, tenant, conversation_id, position, status, request, text_position, max_hops,
-            deadline_at, batch, root_run_id, trace_id, traceparent, tracestate, last_event, accepted_at)
+            deadline_at, batch, root_run_id, trace_id, traceparent, tracestate, caller, last_event, accepted_at)
         SELECT p_run[i], p_tenant[i], p_conversation[i], 0,
             CASE WHEN v_claim[i] OR p_running[i] IS NOT NULL AND NOT v_wait[i] THEN 'running' ELSE 'queued' END,
-            p_request[i], 0, p_max_hops[i], v_now + p_deadline_s[i], p_batch[i], p_run[i], p_run[i],
-            p_traceparent[i], p_tracestate[i], 1 + v_wait[i]::int, v_now
+            p_request[i], 0, p_max_hops[i], v_now + p_deadline_s[i], p_batch[i], p_run[i],
+            coalesce(substr(p_traceparent[i], 4, 32), p_run[i]), p_traceparent[i], p_tracestate[i], p_caller[i], 1 + v_wait[i]::int, v_now
         FROM w
     ),
     first AS (
@@ -212,7 +212,7 @@ CREATE FUNCTION claim_hops(
     item int, now float8, token int, attempt int, kind text, pending_since float8, digest text, head bytea,
     tenant text, conversation_id text, root_run_id text, request bytea, deadline_at float8,
     active_agent text, active_at float8, facts bytea, log_length int, has_steps boolean,
-    traceparent text, tracestate text
+    traceparent text, tracestate text, caller text, accepted_at float8
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_now float8;
@@ -223,11 +223,11 @@ BEGIN
     RETURN QUERY
     WITH w AS MATERIALIZED (
         SELECT s.i, r.status, r.tenant, r.conversation_id, r.root_run_id, r.request, r.deadline_at, r.traceparent,
-            r.tracestate
+            r.tracestate, r.caller, r.accepted_at
         FROM generate_series(1, cardinality(p_run)) AS s (i)
         CROSS JOIN LATERAL (
             SELECT q.status, q.tenant, q.conversation_id, q.root_run_id, q.request, q.deadline_at, q.traceparent,
-                q.tracestate, q.ended_at, q.stop
+                q.tracestate, q.caller, q.accepted_at, q.ended_at, q.stop
             FROM runs q WHERE q.run_id = p_run[i] OFFSET 0
         ) r
         WHERE r.ended_at IS NULL AND r.stop IS NULL
@@ -244,7 +244,8 @@ BEGIN
         RETURNING w.i, h.run_id, h.seq, h.agent, h.token, h.attempt, h.kind, h.pending_since, h.digest,
             CASE WHEN p_digest[i] IS DISTINCT FROM h.digest THEN h.head END AS head,
             w.status AS was, w.tenant, w.conversation_id, w.root_run_id,
-            CASE WHEN h.kind = 'route' THEN w.request END AS request, w.deadline_at, w.traceparent, w.tracestate
+            CASE WHEN h.kind = 'route' THEN w.request END AS request, w.deadline_at, w.traceparent, w.tracestate,
+            w.caller, w.accepted_at
     ),
     begun AS (
         UPDATE runs AS r SET status = 'running', last_event = r.last_event + (t.attempt > 1)::int
@@ -254,12 +255,15 @@ BEGIN
     told AS (
         INSERT INTO events
         SELECT b.run_id, b.last_event, v_now, b.seq, 'attempt',
-            convert_to(format('{"agent":%s,"attempt":%s}', to_json(b.agent), b.attempt), 'UTF8')
+            convert_to(format('{"agent":%s,"attempt":%s%s}', to_json(b.agent), b.attempt, (
+                SELECT format(',"lost":[%s,%s]', h.started_at, least(h.due_at, v_now))  -- as it was before this claim
+                FROM hops h WHERE h.run_id = b.run_id AND h.seq = b.seq AND h.status = 'running'
+            )), 'UTF8')
         FROM begun b WHERE b.attempt > 1
     )
     SELECT t.i, v_now, t.token, t.attempt, t.kind, t.pending_since, t.digest, t.head, t.tenant, t.conversation_id,
         t.root_run_id, t.request, t.deadline_at, c.active_agent, c.active_at, c.facts, c.log_length,
-        (SELECT true FROM steps s WHERE s.run_id = t.run_id LIMIT 1), t.traceparent, t.tracestate
+        (SELECT true FROM steps s WHERE s.run_id = t.run_id LIMIT 1), t.traceparent, t.tracestate, t.caller, t.accepted_at
     FROM taken t CROSS JOIN LATERAL (
         SELECT q.active_agent, q.active_at, q.facts, q.log_length FROM conversations q
         WHERE q.tenant = t.tenant AND q.conversation_id = t.conversation_id OFFSET 0
@@ -270,7 +274,7 @@ BEGIN
     END IF;
     RETURN QUERY
     SELECT s.i, v_now, NULL::int, NULL::int, NULL, NULL::float8, NULL, NULL::bytea, NULL, NULL, NULL, NULL::bytea,
-        NULL::float8, NULL, NULL::float8, NULL::bytea, NULL::int, NULL::boolean, NULL, NULL
+        NULL::float8, NULL, NULL::float8, NULL::bytea, NULL::int, NULL::boolean, NULL, NULL, NULL, NULL::float8
     FROM generate_series(1, cardinality(p_run)) AS s (i)
     CROSS JOIN LATERAL (SELECT q.ended_at, q.stop FROM runs q WHERE q.run_id = p_run[i] OFFSET 0) r
     CROSS JOIN LATERAL (
@@ -295,7 +299,7 @@ CREATE FUNCTION poll_hops(
     item int, now float8, token int, attempt int, kind text, pending_since float8, digest text, head bytea,
     tenant text, conversation_id text, root_run_id text, request bytea, deadline_at float8,
     active_agent text, active_at float8, facts bytea, log_length int, has_steps boolean,
-    traceparent text, tracestate text
+    traceparent text, tracestate text, caller text, accepted_at float8
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_now float8 := clock();
