@@ -24,6 +24,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=20.0, help="runs a second in the other part (20)")
     parser.add_argument("--rate-seconds", type=float, default=10.0, help="of the other part; 0: none (10)")
     parser.add_argument("--fill", type=int, metavar="RUNS", help="instead: with no and with RUNS finished runs")
+    parser.add_argument("--tracing", action="store_true", help="instead: what it costs to export every span")
     parser.add_argument("--profile", nargs="*", choices=PROCESSES, help="instead: where these processes' time goes")
     parser.add_argument("--instructions", action="store_true", help="count these, by perf: load changes them little")
     parser.add_argument("--json", action="store_true", help="a line for each measurement")
@@ -46,11 +47,15 @@ async def measure(servers: Servers, given: argparse.Namespace) -> None:
     work = comparing.Work(servers, plan, given.instructions, tell)
     if given.fill is not None:
         rows = await comparing.filled(work, given.fill)
+    elif given.tracing:
+        rows = await comparing.traced(work, given.repeats)
     else:
         rows = await comparing.by_turns(work, given.repeats)
     if not given.json:
         print(f"\n{report.table(rows)}")
-        if given.fill is None:
+        if given.tracing:
+            print(f"\n{report.tracing(rows)}")
+        elif given.fill is None:
             print(f"\n{report.ratios(rows)}")
 
 

@@ -7,9 +7,11 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import aiohttp
 
 from baton.bench import load, machine, services, stages
 from baton.bench.processes import Servers
@@ -18,8 +20,10 @@ from tests.bench import filling, raw
 from tests.bench.instructions import Instructions
 
 ROOT = Path(__file__).resolve().parents[2]
-RAW, BATON = "raw aio-pika", "baton"
+RAW, BATON, TRACED = "raw aio-pika", "baton", "baton, every span exported"
 CONTESTANTS = (RAW, BATON)
+SPANS_OF_A_RUN = 19
+"""The root; three of the router; four of each of three agents, two of the last; the result's publish."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Row:
     measured: Measured
     instructions: dict[str, float]
     """Millions per hop with the window full, by group; empty where they were not counted."""
+    spans_lost: int | None = None
+    """Of those that its runs have; None: it was not traced."""
 
 
 @contextlib.asynccontextmanager
@@ -101,6 +107,41 @@ async def by_turns(work: Work, repeats: int) -> list[Row]:
             rows.append(await work.one(name))
             work.tell(rows[-1])
     return rows
+
+
+async def traced(work: Work, repeats: int) -> list[Row]:
+    """Measure Baton without and with a collector `repeats` times, each after the other."""
+    rows: list[Row] = []
+    async with collecting() as (url, spans):
+        for _ in range(repeats):
+            rows.append(await work.one(BATON))
+            work.tell(rows[-1])
+            row = await measured(BATON, replace(work.servers, otlp_url=url), work.plan, counts=work.counts)
+            measured_runs = row.measured.full.runs + (row.measured.steady.runs if row.measured.steady else 0)
+            expected = SPANS_OF_A_RUN * (work.plan.warm_up + measured_runs)
+            rows.append(replace(row, name=TRACED, spans_lost=expected - await spans()))
+            work.tell(rows[-1])
+    return rows
+
+
+@contextlib.asynccontextmanager
+async def collecting() -> AsyncIterator[tuple[str, Callable[[], Awaitable[int]]]]:
+    """Run a collector; give its URL, and what tells how many spans came since it was last asked."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.bench.collector", cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        url = f"http://127.0.0.1:{int((await process.stdout.readline()).split()[-1])}"
+
+        async def spans() -> int:
+            async with aiohttp.ClientSession() as session, session.get(f"{url}/spans") as answer:
+                return int(await answer.json())
+
+        yield url, spans
+    finally:
+        process.kill()
+        await process.wait()
 
 
 async def filled(work: Work, runs: int) -> list[Row]:

@@ -6,7 +6,7 @@ In: rows. Out: a table, and Baton's ratios to the reference with what the issue 
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from tests.bench.comparing import BATON, RAW, Row
+from tests.bench.comparing import BATON, RAW, TRACED, Row
 
 GROUPS = ("router", "agents", "rabbitmq", "postgres", "driver")
 
@@ -42,6 +42,17 @@ def ratios(rows: Sequence[Row]) -> str:
         ours, theirs = compared(_p50_ms)
         told.append(f"p50 of five hops raw {ours - theirs:+.1f} ms (at most +5)")
     return "baton: " + " · ".join(told)
+
+
+def tracing(rows: Sequence[Row]) -> str:
+    """Return what it costs to export every span: medians over the repeats."""
+    cpu = [median(row.measured.full.cpu_s_in_all for row in rows if row.name == name) for name in (TRACED, BATON)]
+    told = [f"CPU {cpu[0] / cpu[1]:.2f} × untraced (at most 1.6)"]
+    if all(row.measured.steady and row.measured.steady.p50_ms for row in rows):
+        p50 = [median(_p50_ms(row) for row in rows if row.name == name) for name in (TRACED, BATON)]
+        told.append(f"p50 {p50[0] / p50[1] - 1:+.0%} (at most +10 %)")
+    told.append(f"spans lost: {sum(row.spans_lost or 0 for row in rows)}")
+    return "every span exported: " + " · ".join(told)
 
 
 def _p50_ms(row: Row) -> float:

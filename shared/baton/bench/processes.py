@@ -37,6 +37,8 @@ class Servers:
     journal_url: str
     management_url: str | None = None
     """Of the broker; None: at its usual port."""
+    otlp_url: str | None = None
+    """Where spans go; None: nowhere."""
 
 
 class Processes:
@@ -66,11 +68,12 @@ class Processes:
         """
         target = name if name == ROUTER else f"baton.bench.stages:{name.replace('-', '_')}"
         module = ["baton.bench.sampler", str(self._report(name))] if is_sampled else ["baton"]
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith((PREFIX, "OTEL_"))}
         own = {
             f"{PREFIX}BROKER_URL": servers.broker_url,
             f"{PREFIX}JOURNAL_URL": servers.journal_url,
             f"{PREFIX}CONCURRENCY": str(CONCURRENCY),
+            **({} if servers.otlp_url is None else {"OTEL_EXPORTER_OTLP_ENDPOINT": servers.otlp_url}),
         }
         log = self._directory / f"{name}.log"
         with log.open("wb") as out:
