@@ -23,6 +23,12 @@ def new_run_id() -> str:
     return f"{(millis << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS):032x}"
 
 
+def first_run_id(at: float) -> str:
+    """Return the smallest id that a run made at `at`, Unix seconds, can have."""
+    millis = min(max(int(at * 1000), 0), (1 << _MILLIS_BITS) - 1)
+    return f"{millis << _RANDOM_BITS:032x}"
+
+
 def new_id() -> str:
     """Return 32 random hex digits, for claims, waits and batches."""
     return secrets.token_hex(16)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Literal, get_args
 
-from baton.cli.opening import shown
+from baton.cli.opening import checked, shown
 from baton.cli.printing import counted, listed, sized
 from baton.config import Settings, masked
 from baton.errors import BatonError, BrokerUnavailableError, ConfigError
@@ -38,7 +38,7 @@ async def examine(environ: Mapping[str, str]) -> list[Check]:
     """Return what was found, in the order of looking."""
     found = [_python(), _packages()]
     try:
-        settings = Settings.from_env(environ)
+        settings = checked(environ)
     except ConfigError as error:
         return [*found, *(Check("settings", "bad", problem) for problem in error.problems)]
     found += [Check("settings", "ok", "every BATON_ variable is known and in range"), await _broker(settings)]

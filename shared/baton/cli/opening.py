@@ -5,10 +5,11 @@ In: the environment. Out: an open journal with a client, closed when the command
 
 import contextlib
 import gc
+import io
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from baton import failpoints
@@ -17,6 +18,7 @@ from baton.config import Settings
 from baton.errors import ConfigError, NobodyServesError, NotFoundError
 from baton.journal.contract import Journal
 from baton.journal.sqlite.journal import SqliteJournal
+from baton.telemetry import environment, logs
 from baton.urls import open_journal
 
 
@@ -78,16 +80,46 @@ def settings_to_serve() -> Settings:
     """Return the settings, with log, memory and fail points set up for a process that serves.
 
     Raises:
-        ConfigError: The settings are wrong.
+        ConfigError: The settings, or `OTEL_*`, are wrong.
     """
-    settings = Settings.from_env(os.environ)
+    settings = checked(os.environ)
     spare_the_collector()
-    logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    _log(settings)
     try:
         failpoints.arm(os.environ)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return settings
+
+
+def checked(environ: Mapping[str, str]) -> Settings:
+    """Return the settings of a process that serves.
+
+    Raises:
+        ConfigError: Tells all mistakes at once, those in `OTEL_*`, too.
+    """
+    problems: list[str] = []
+    settings = Settings()
+    try:
+        settings = Settings.from_env(environ)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        environment.check(environ, has_page=bool(environ.get("BATON_HEALTH_PORT")))
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def _log(settings: Settings) -> None:
+    """Log to standard error, from all libraries."""
+    if settings.log_format == "json" and isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace")  # others' escapes are no JSON
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logs.formatter(settings.log_format))
+    logging.basicConfig(level=settings.log_level, handlers=[handler])
 
 
 def spare_the_collector() -> None:
