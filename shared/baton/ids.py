@@ -3,6 +3,7 @@
 Out: run ids (also W3C trace ids), message ids and idempotency keys, all derived, none stored twice.
 """
 
+import functools
 import secrets
 import time
 import uuid
@@ -34,6 +35,7 @@ def new_id() -> str:
     return secrets.token_hex(16)
 
 
+@functools.lru_cache(maxsize=256)  # publishing asks for it several times
 def message_id(run_id: str, seq: int) -> str:
     """Return the `message_id` under which a hop's envelope is always published."""
     return str(uuid.uuid5(NAMESPACE, f"{run_id}/{seq}"))

@@ -39,6 +39,10 @@ class TraceContext(NamedTuple):
         return f"00-{self.trace_id}-{self.span_id}-0{int(self.is_sampled)}"
 
 
+NOWHERE = TraceContext("0" * 32, "0" * 16, is_sampled=False)
+"""Of a span that is none."""
+
+
 def checked_state(tracestate: str | None) -> str | None:
     """Return a `tracestate` that can be sent on; None where it is malformed or too long."""
     if not tracestate or len(tracestate) > _STATE_LIMIT:

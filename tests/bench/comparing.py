@@ -20,7 +20,7 @@ from tests.bench import filling, raw
 from tests.bench.instructions import Instructions
 
 ROOT = Path(__file__).resolve().parents[2]
-RAW, BATON, TRACED = "raw aio-pika", "baton", "baton, every span exported"
+RAW, BATON, TRACED, METERED = "raw aio-pika", "baton", "baton, every span exported", "baton, spans and metrics"
 CONTESTANTS = (RAW, BATON)
 SPANS_OF_A_RUN = 19
 """The root; three of the router; four of each of three agents, two of the last; the result's publish."""
@@ -110,17 +110,19 @@ async def by_turns(work: Work, repeats: int) -> list[Row]:
 
 
 async def traced(work: Work, repeats: int) -> list[Row]:
-    """Measure Baton without and with a collector `repeats` times, each after the other."""
+    """Measure Baton without a collector, with one for spans, and with one for metrics, too; `repeats` times."""
     rows: list[Row] = []
     async with collecting() as (url, spans):
         for _ in range(repeats):
             rows.append(await work.one(BATON))
             work.tell(rows[-1])
-            row = await measured(BATON, replace(work.servers, otlp_url=url), work.plan, counts=work.counts)
-            measured_runs = row.measured.full.runs + (row.measured.steady.runs if row.measured.steady else 0)
-            expected = SPANS_OF_A_RUN * (work.plan.warm_up + measured_runs)
-            rows.append(replace(row, name=TRACED, spans_lost=expected - await spans()))
-            work.tell(rows[-1])
+            for name in (TRACED, METERED):
+                servers = replace(work.servers, otlp_url=url, has_metrics=name == METERED)
+                row = await measured(BATON, servers, work.plan, counts=work.counts)
+                measured_runs = row.measured.full.runs + (row.measured.steady.runs if row.measured.steady else 0)
+                expected = SPANS_OF_A_RUN * (work.plan.warm_up + measured_runs)
+                rows.append(replace(row, name=name, spans_lost=expected - await spans()))
+                work.tell(rows[-1])
     return rows
 
 

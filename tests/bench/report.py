@@ -6,7 +6,7 @@ In: rows. Out: a table, and Baton's ratios to the reference with what the issue 
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from tests.bench.comparing import BATON, RAW, TRACED, Row
+from tests.bench.comparing import BATON, METERED, RAW, TRACED, Row
 
 GROUPS = ("router", "agents", "rabbitmq", "postgres", "driver")
 
@@ -45,14 +45,24 @@ def ratios(rows: Sequence[Row]) -> str:
 
 
 def tracing(rows: Sequence[Row]) -> str:
-    """Return what it costs to export every span: medians over the repeats."""
-    cpu = [median(row.measured.full.cpu_s_in_all for row in rows if row.name == name) for name in (TRACED, BATON)]
-    told = [f"CPU {cpu[0] / cpu[1]:.2f} × untraced (at most 1.6)"]
+    """Return what it costs to export every span, and metrics with them: medians over the repeats."""
+    return "\n".join(_traced(rows, name) for name in (TRACED, METERED))
+
+
+def _traced(rows: Sequence[Row], name: str) -> str:
+    ours, theirs = ([row for row in rows if row.name == one] for one in (name, BATON))
+    told = []
+    if all(row.instructions for row in rows):
+        counts = [median(sum(row.instructions.values()) for row in some) for some in (ours, theirs)]
+        told.append(f"instructions {counts[0] / counts[1]:.2f} × untraced")
+    else:
+        cpu = [median(row.measured.full.cpu_s_in_all for row in some) for some in (ours, theirs)]
+        told.append(f"CPU {cpu[0] / cpu[1]:.2f} × untraced (at most 1.6)")
     if all(row.measured.steady and row.measured.steady.p50_ms for row in rows):
-        p50 = [median(_p50_ms(row) for row in rows if row.name == name) for name in (TRACED, BATON)]
+        p50 = [median(map(_p50_ms, some)) for some in (ours, theirs)]
         told.append(f"p50 {p50[0] / p50[1] - 1:+.0%} (at most +10 %)")
-    told.append(f"spans lost: {sum(row.spans_lost or 0 for row in rows)}")
-    return "every span exported: " + " · ".join(told)
+    told.append(f"spans lost: {sum(row.spans_lost or 0 for row in ours)}")
+    return f"{name}: " + " · ".join(told)
 
 
 def _p50_ms(row: Row) -> float:

@@ -39,6 +39,8 @@ class Servers:
     """Of the broker; None: at its usual port."""
     otlp_url: str | None = None
     """Where spans go; None: nowhere."""
+    has_metrics: bool = False
+    """True: metrics go there, too."""
 
 
 class Processes:
@@ -73,7 +75,7 @@ class Processes:
             f"{PREFIX}BROKER_URL": servers.broker_url,
             f"{PREFIX}JOURNAL_URL": servers.journal_url,
             f"{PREFIX}CONCURRENCY": str(CONCURRENCY),
-            **({} if servers.otlp_url is None else {"OTEL_EXPORTER_OTLP_ENDPOINT": servers.otlp_url}),
+            **_telemetry(servers),
         }
         log = self._directory / f"{name}.log"
         with log.open("wb") as out:
@@ -139,6 +141,15 @@ class Processes:
 
     def _report(self, name: str) -> Path:
         return self._directory / f"{name}.profile.json"
+
+
+def _telemetry(servers: Servers) -> dict[str, str]:
+    """Return the variables that say where spans and metrics go."""
+    if servers.otlp_url is None:
+        return {}
+    if servers.has_metrics:
+        return {"OTEL_EXPORTER_OTLP_ENDPOINT": servers.otlp_url}
+    return {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{servers.otlp_url}/v1/traces"}
 
 
 @contextlib.asynccontextmanager

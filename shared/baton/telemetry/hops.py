@@ -14,8 +14,8 @@ from baton import codec
 from baton.broker.contract import Delivery
 from baton.envelope import Envelope
 from baton.journal.records import Claim, Finish, Finished, PendingHop, RunEnd, Step
-from baton.propagation import TraceContext
-from baton.protocol.guards import HUMAN
+from baton.propagation import NOWHERE, TraceContext
+from baton.protocol.guards import HUMAN, ROUTER
 from baton.telemetry import around, current, layout, names
 from baton.telemetry.current import Current, Said
 from baton.telemetry.telling import Following, Look, Sending, Telemetry
@@ -52,12 +52,14 @@ class HopWatch:
         "_claim",
         "_delivery",
         "_envelope",
+        "_process",
         "_run",
         "_said",
         "_settled_at",
         "_source",
         "_steps",
         "_telemetry",
+        "_work",
         "clock",
     )
 
@@ -74,21 +76,22 @@ class HopWatch:
         self._steps: list[Step] = []
         self._said: Said | None = None
         is_on = telemetry.sink is not None or telemetry.metrics is not None
-        self._run = telemetry.facts(claim.lease.run_id, claim.traceparent) if is_on else None
+        lease = claim.lease
+        self._run = run = telemetry.facts(lease.run_id, claim.traceparent) if is_on else None
+        self._process = NOWHERE if run is None else layout.process_of(run, lease.seq, lease.token)
+        self._work = NOWHERE if run is None else layout.work_of(run, lease.seq, lease.token)
 
     def sending(self, hop: PendingHop, body_bytes: int) -> AbstractContextManager[Sending]:
         """Watch the publish of the next hop; see `Telemetry.sending`."""
         if self._run is None or not self._is_sampled:
             return self._telemetry.sending(hop, body_bytes)
-        lease = self._claim.lease
-        parent = layout.mover_of(self._run, self._claim.agent, lease.seq, lease.token)
+        is_router = self._claim.agent == ROUTER
+        parent = self._work if is_router else layout.handoff_of(self._run, self._claim.lease.seq)
         return self._telemetry.sending(hop, body_bytes, Following(self._run, parent, self.clock))
 
     def begin(self) -> None:
         """Note that this task works on the hop: its log lines belong to it until the task ends."""
-        lease, process = self._claim.lease, None
-        if self._run is not None and self._is_sampled:
-            process = layout.process_of(self._run, lease.seq, lease.token)
+        lease, process = self._claim.lease, self._process if self._is_sampled else None
         current.begin(Current(lease.run_id, lease.seq, self._claim.agent, process))
 
     @contextlib.contextmanager
@@ -98,7 +101,7 @@ class HopWatch:
         lease, work = self._claim.lease, None
         if self._run is not None:
             self._run = self._run._replace(conversation_id=envelope.conversation_id)
-            work = layout.work_of(self._run, lease.seq, lease.token) if self._is_sampled else None
+            work = self._work if self._is_sampled else None
         with current.entered(Current(lease.run_id, lease.seq, self._claim.agent, work)) as self._said:
             _watch.set(self)
             yield
@@ -175,6 +178,8 @@ class HopWatch:
             claim.now,
             self.clock() if moves or self._settled_at is None else self._settled_at,
             self._source,
+            self._process,
+            self._work,
             did,
             settled_at=self._settled_at,
             queue_s=claim.now - claim.pending_since,

@@ -87,6 +87,10 @@ class Attempt(NamedTuple):
     ended_at: float
     source: str
     """Destination that it was consumed from."""
+    process: TraceContext
+    """The span of the attempt as a whole; of a lost one, too."""
+    work: TraceContext
+    """The span of the turn: what spans of the turn's own are children of."""
     did: str
     """`answer`, `ask`, `handoff`, a route's outcome, `retry`, `wait`, `handed_back`, `failed`, `lost`."""
     settled_at: float | None = None
@@ -108,19 +112,9 @@ class Attempt(NamedTuple):
     """What the turn added to its own span."""
 
     @property
-    def process(self) -> TraceContext:
-        """The span of the attempt as a whole; of a lost one, too."""
-        return process_of(self.run, self.seq, self.token)
-
-    @property
-    def work(self) -> TraceContext:
-        """The span of the turn: what spans of the turn's own are children of."""
-        return work_of(self.run, self.seq, self.token)
-
-    @property
     def mover(self) -> TraceContext:
         """The span that publishes the next hop: the handoff, or the router's decision."""
-        return mover_of(self.run, self.agent, self.seq, self.token)
+        return self.work if self.agent == ROUTER else handoff_of(self.run, self.seq)
 
 
 def process_of(run: RunFacts, seq: int, token: int) -> TraceContext:
@@ -133,9 +127,9 @@ def work_of(run: RunFacts, seq: int, token: int) -> TraceContext:
     return run.named("work", seq, token)
 
 
-def mover_of(run: RunFacts, agent: str, seq: int, token: int) -> TraceContext:
-    """Return the context of the span that publishes the next hop."""
-    return work_of(run, seq, token) if agent == ROUTER else run.named("handoff", seq)
+def handoff_of(run: RunFacts, seq: int) -> TraceContext:
+    """Return the context of the span of a hop's handoff."""
+    return run.named("handoff", seq)
 
 
 def publish_of(run: RunFacts, seq: int) -> TraceContext:
@@ -167,12 +161,8 @@ def run_facts(
         is_sampled: What holds where the journal has no root.
         is_nested: See `RunFacts`.
     """
-    kept = TraceContext.read(traceparent)
-    trace_id = run_id if kept is None else kept.trace_id
-    sampled = is_sampled if kept is None else kept.is_sampled
-    return RunFacts(
-        run_id, conversation_id, TraceContext(trace_id, root_id(run_id), is_sampled=sampled), system, is_nested
-    )
+    root = TraceContext.read(traceparent) or TraceContext(run_id, root_id(run_id), is_sampled=is_sampled)
+    return RunFacts(run_id, conversation_id, root, system, is_nested)
 
 
 def _process(attempt: Attempt) -> SpanRecord:

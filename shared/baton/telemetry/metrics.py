@@ -8,11 +8,12 @@ are under way, and how long queues are. The journal knows both (`baton agents --
 """
 
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from opentelemetry.context import Context
-from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from baton.envelope import Envelope
@@ -24,6 +25,9 @@ from baton.telemetry.layout import Attempt
 
 CAUSES = ("lost", "retry", "handed_back")
 """What an attempt recovers from; one after a wait for a person recovers from nothing."""
+
+EXEMPLAR_S = 1.0
+"""Least seconds between two values of a metric that carry their span: an exemplar costs more than the value."""
 
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _NOWHERE = Context()
@@ -56,10 +60,10 @@ class Metrics:
         # At zero from the start: what first appears with its first event is no increase to whoever asks for one.
         self._recovered = _Tally(meter, names.RUN_RECOVERED, names.CAUSE, known=[(cause,) for cause in CAUSES])
         self._blocked = _Tally(meter, names.LOOP_BLOCKED, known=[()])
-        self._operation, self._process = _histogram(meter, names.OPERATION), _histogram(meter, names.PROCESS)
-        self._invoke, self._tool = _histogram(meter, names.INVOKE_AGENT), _histogram(meter, names.EXECUTE_TOOL)
-        self._run, self._latency = _histogram(meter, names.RUN), _histogram(meter, names.HANDOFF_LATENCY)
-        self._confidence = _histogram(meter, names.CONFIDENCE)
+        self._operation, self._process = _Timer(meter, names.OPERATION), _Timer(meter, names.PROCESS)
+        self._invoke, self._tool = _Timer(meter, names.INVOKE_AGENT), _Timer(meter, names.EXECUTE_TOOL)
+        self._run, self._latency = _Timer(meter, names.RUN), _Timer(meter, names.HANDOFF_LATENCY)
+        self._confidence = _Timer(meter, names.CONFIDENCE)
         self._meter = meter
         meter.create_observable_gauge(names.SLOTS.name, [self._slots], names.SLOTS.unit, names.SLOTS.tells)
 
@@ -89,7 +93,7 @@ class Metrics:
             names.DESTINATION: destination,
             **_error(error),
         }
-        self._operation.record(max(0.0, took_s), labels, _context(span))
+        self._operation.record(took_s, labels, span)
 
     def delivered(self, source: str, *, is_redelivered: bool) -> None:
         """Count a message that the broker delivered."""
@@ -111,8 +115,8 @@ class Metrics:
             names.DESTINATION: attempt.source,
             **_error(attempt.error_code),
         }
-        where = _context(attempt.process if is_traced else None)
-        self._process.record(max(0.0, attempt.ended_at - attempt.started_at), labels, where)
+        where = attempt.process if is_traced else None
+        self._process.record(attempt.ended_at - attempt.started_at, labels, where)
         if envelope is not None:
             self._came(attempt, envelope, where)
         for event in attempt.events:
@@ -124,9 +128,9 @@ class Metrics:
             moved = any(event.type == "handoff" for event in attempt.events)
             until = attempt.ended_at if moved else attempt.settled_at  # as long as its span
             self._invoke.record(
-                max(0.0, until - attempt.started_at),
+                until - attempt.started_at,
                 {names.GEN_AI_AGENT: attempt.agent, **_error(attempt.error_code)},
-                _context(attempt.work if is_traced else None),
+                attempt.work if is_traced else None,
             )
 
     def carried_out(self, agent: str, step: Step, span: TraceContext | None = None) -> None:
@@ -139,7 +143,7 @@ class Metrics:
         """
         if step.ended_at is not None:
             labels = {names.GEN_AI_TOOL: tool_name(step.key), names.GEN_AI_AGENT: agent}
-            self._tool.record(max(0.0, step.ended_at - step.started_at), labels, _context(span))
+            self._tool.record(step.ended_at - step.started_at, labels, span)
 
     def ended(self, status: str, took_s: float, code: str | None = None, span: TraceContext | None = None) -> None:
         """Count a run that has ended.
@@ -150,7 +154,7 @@ class Metrics:
             code: Its failure's.
             span: The run's root, where it is recorded.
         """
-        self._run.record(max(0.0, took_s), {names.FLOW: self._flow, names.ENDED_AS: status}, _context(span))
+        self._run.record(took_s, {names.FLOW: self._flow, names.ENDED_AS: status}, span)
         if status == "failed":
             self._failed.add(code or "unknown")
 
@@ -163,14 +167,14 @@ class Metrics:
         """Count that the event loop stood still; from any thread."""
         self._blocked.add()
 
-    def _came(self, attempt: Attempt, envelope: Envelope, where: Context) -> None:
+    def _came(self, attempt: Attempt, envelope: Envelope, where: TraceContext | None) -> None:
         """Record how long a hop waited for its agent, once, if a handoff made it."""
         is_handoff = envelope.kind == "handoff" or (envelope.kind == "route" and envelope.from_agent is not None)
         if is_handoff and attempt.token == 1 and attempt.queue_s is not None:
             labels = {names.FROM: str(envelope.from_agent), names.TO: attempt.agent}
-            self._latency.record(max(0.0, attempt.queue_s), labels, where)
+            self._latency.record(attempt.queue_s, labels, where)
 
-    def _decided(self, routed: Mapping[str, Any], where: Context) -> None:
+    def _decided(self, routed: Mapping[str, Any], where: TraceContext | None) -> None:
         self._routed.add(routed["agent"] or "none", routed["method"], routed["how"])
         if "scores" in routed:  # else nobody was asked
             made = {names.METHOD: routed["method"], names.HOW: routed["how"]}
@@ -217,10 +221,34 @@ def tool_name(key: str) -> str:
     return found.group() if found else "step"
 
 
-def _histogram(meter: Meter, metric: names.Metric) -> Histogram:
-    return meter.create_histogram(
-        metric.name, metric.unit, metric.tells, explicit_bucket_boundaries_advisory=metric.bounds
-    )
+class _Timer:
+    """A histogram, some of whose values carry the span that they are of.
+
+    Args:
+        meter: Makes the instrument.
+        metric: Which.
+    """
+
+    def __init__(self, meter: Meter, metric: names.Metric) -> None:
+        self._histogram = meter.create_histogram(
+            metric.name, metric.unit, metric.tells, explicit_bucket_boundaries_advisory=metric.bounds
+        )
+        self._offered_at = -EXEMPLAR_S
+
+    def record(self, value: float, labels: Mapping[str, Any], span: TraceContext | None = None) -> None:
+        """Record a value.
+
+        Args:
+            value: In the metric's unit; below 0, as between two clocks, it counts as 0.
+            labels: Its labels.
+            span: What it is of, where that is recorded.
+        """
+        context, now = _NOWHERE, time.monotonic()
+        if span is not None and span.is_sampled and now - self._offered_at >= EXEMPLAR_S:
+            self._offered_at = now
+            told = SpanContext(int(span.trace_id, 16), int(span.span_id, 16), is_remote=False, trace_flags=_SAMPLED)
+            context = set_span_in_context(NonRecordingSpan(told), _NOWHERE)
+        self._histogram.record(max(0.0, value), labels, context)
 
 
 def _observed(count: Callable[[], int]) -> Callable[[CallbackOptions], Iterable[Observation]]:
@@ -229,11 +257,3 @@ def _observed(count: Callable[[], int]) -> Callable[[CallbackOptions], Iterable[
 
 def _error(code: str | None) -> dict[str, str]:
     return {} if code is None else {names.ERROR_TYPE: code}
-
-
-def _context(span: TraceContext | None) -> Context:
-    """Return what links a value to the span that it is of, as an exemplar."""
-    if span is None or not span.is_sampled:
-        return _NOWHERE
-    told = SpanContext(int(span.trace_id, 16), int(span.span_id, 16), is_remote=False, trace_flags=_SAMPLED)
-    return set_span_in_context(NonRecordingSpan(told), _NOWHERE)

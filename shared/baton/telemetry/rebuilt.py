@@ -150,6 +150,8 @@ class _Walk:
                 began,
                 ended_at,
                 source,
+                layout.process_of(self.facts, hop.seq, self.token),
+                layout.work_of(self.facts, hop.seq, self.token),
                 did,
                 queue_s=began - hop.pending_since if is_known else None,
                 creation=_creation(hop, self.rows, self.facts) if self.token == 1 else None,
