@@ -62,7 +62,7 @@ def root_id(run_id: str) -> str:
     return span_id("root", run_id)
 
 
-def root_of(run_id: str, traceparent: str | None, *, is_sampled: bool = False) -> TraceContext:
+def root_of(run_id: str, traceparent: str | None, *, is_sampled: bool) -> TraceContext:
     """Return a run's root.
 
     Args:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from baton import Agent, Answer, Ask, Handoff, PermanentError, Team, TransientError, Turn
+from baton.ids import new_run_id
 from baton.journal.records import Accept, ClaimCommand
 from baton.journal.sqlite.journal import SqliteJournal
 from baton.request import Request
@@ -200,7 +201,7 @@ async def test_a_malformed_caller_is_ignored_and_counted(traceparent: str) -> No
     assert next(span for span in spans if span.parent_id is None).links == ()
 
 
-async def test_ten_thousand_spans_of_one_caller_are_as_many_traces() -> None:
+async def test_runs_of_one_caller_are_traces_of_their_own() -> None:
     async with serve(desk) as served:
         runs = [await served.start("hello", to="disputes", traceparent=CALLER) for _ in range(30)]
         for run in runs:
@@ -227,6 +228,32 @@ async def test_a_failed_run_is_told_later_with_the_ids_that_it_would_have_had() 
         told = await live.client._telemetry.read(live.journal, seen[0].context.trace_id)
     first = {span.context.span_id for span in seen if not span.name.endswith(":router")}
     assert first == {span.context.span_id for span in told.spans}
+
+
+async def test_a_run_that_ends_in_no_workers_hands_has_its_root_once() -> None:
+    async with serve(desk) as served:
+        asked = await served.send("which card?", to="cards")
+        await served.client.cancel(asked.run_id, reason="no need")
+        spans = await spans_of(served, asked.run_id)
+        await served.send("warm up", to="disputes")
+        assert (await served.journal.sweep()).roots == ()
+    tops = [span for span in served.spans if span.context.trace_id == asked.run_id and span.parent_id is None]
+    assert [(top.name, top.attributes[names.RUN_STATE], top.error) for top in tops] == [
+        ("invoke_workflow desk", "cancelled", "cancelled by user: no need")
+    ]
+    assert any(span.name == "wait user" for span in spans)
+
+
+async def test_a_redriven_run_is_linked_to_the_one_before() -> None:
+    async with serve(desk) as served:
+        failed = await served.send("in vain", to="flaky")
+        again = new_run_id()
+        await served.journal.redrive(failed.run_id, new_run_id=again, by="ann")
+        await served.client.result(again, timeout_s=20.0)
+        spans = await spans_of(served, again)
+    root = next(span for span in spans if span.parent_id is None)
+    assert [link.trace_id for link in root.links] == [failed.run_id]
+    assert "orphan" not in span_tree(spans)
 
 
 async def test_a_turns_own_span_takes_attributes_and_its_libraries_are_its_children() -> None:

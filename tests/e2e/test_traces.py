@@ -19,8 +19,10 @@ from tests.e2e.faults.fleet import Fleet
 from tests.e2e.faults.site import Site
 from tests.e2e.faults.team import RING
 from tests.support import golden
+from tests.support import jaeger as jaegers
 from tests.support.otlp import Sink, otlp_sink
 from tests.support.servers.handles import PostgresServer, RabbitServer
+from tests.support.servers.jaeger import JaegerServer
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -129,6 +131,24 @@ async def test_a_stop_loses_no_span(fleet: Fleet, site: Site, sink: Sink, client
         await spans_of(sink, result.run_id)
 
 
+async def test_clocks_minutes_apart_give_one_trace_in_order(
+    fleet: Fleet, site: Site, sink: Sink, client: RemoteClient
+) -> None:
+    for name, ahead_s in (("first", 600), ("second", -600)):
+        (folder := site.folder / name).mkdir()
+        shifted = f"import time\nreal = time.time\ntime.time = lambda: real() + {ahead_s}\n"
+        (folder / "sitecustomize.py").write_text(shifted)
+        fleet.drop(name)
+        fleet.start(name, PYTHONPATH=str(folder))
+    await fleet.ready()
+    result = await ended(client, "places:3")
+    spans = await spans_of(sink, result.run_id)
+    root = next(span for span in spans if span.parent_id is None)
+    assert all(abs(span.start_at - root.start_at) < 60 and abs(span.end_at - root.start_at) < 60 for span in spans)
+    hops = sorted((span.start_at, span.name) for span in spans if span.kind == "consumer")
+    assert [name.rpartition(".")[2] for _, name in hops] == ["requests", "first", "second", "third"]
+
+
 @pytest.mark.parametrize("trouble", ["down", "refuses", "silent"])
 async def test_work_goes_on_while_nobody_takes_spans(
     trouble: str, fleet: Fleet, site: Site, sink: Sink, client: RemoteClient
@@ -146,6 +166,26 @@ async def test_work_goes_on_while_nobody_takes_spans(
     assert await process.exited(timeout_s=PATIENCE_S) == 0
     assert process.output.count("spans cannot be exported") == 1
     assert "Traceback" not in process.output
+
+
+async def test_a_real_jaeger_finds_a_run_with_every_service_in_it(
+    jaeger: JaegerServer, site: Site, client: RemoteClient
+) -> None:
+    with Fleet(site, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{jaeger.otlp_url}/v1/traces") as fleet:
+        for name in ("router", *RING):
+            fleet.start(name)
+        await fleet.ready()
+        result = await ended(client, "places:3")
+    run_id = result.run_id
+
+    def shown() -> set[str]:
+        return {span.service for span in jaegers.spans_of(jaeger.query_url, run_id)}
+
+    await until(lambda: asyncio.to_thread(lambda: shown() == {"router", *RING}), timeout_s=PATIENCE_S)
+    spans = jaegers.spans_of(jaeger.query_url, run_id)
+    assert [span.name for span in spans if not span.parent_id] == ["invoke_workflow faults"]
+    assert {warning for span in spans for warning in span.warnings} == set()
+    assert jaegers.traces_with(jaeger.query_url, "baton.run.id", run_id, service="first") == {run_id}
 
 
 async def _value(site: Site, sql: str) -> object:

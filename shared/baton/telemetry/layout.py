@@ -10,7 +10,7 @@ published its message. A crashed sender so leaves nobody without a parent, and t
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from baton.propagation import TraceContext, root_id, span_id
+from baton.propagation import TraceContext, root_of, span_id
 from baton.protocol.guards import HUMAN, ROUTER
 from baton.telemetry import names
 from baton.telemetry.record import NOTHING, SpanEvent, SpanRecord
@@ -161,7 +161,7 @@ def run_facts(
         is_sampled: What holds where the journal has no root.
         is_nested: See `RunFacts`.
     """
-    root = TraceContext.read(traceparent) or TraceContext(run_id, root_id(run_id), is_sampled=is_sampled)
+    root = root_of(run_id, traceparent, is_sampled=is_sampled)
     return RunFacts(run_id, conversation_id, root, system, is_nested)
 
 
