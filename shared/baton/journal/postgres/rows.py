@@ -157,7 +157,7 @@ async def end_run(tx: Transaction, run_id: str, end: RunEnd, *, is_known: bool =
         stored.result_bytes(end),
         stored.error_bytes(end),
         tx.now,
-        not is_known,
+        None if is_known else 1,
     )
     if hit:
         await deliver(tx, run_id, None)

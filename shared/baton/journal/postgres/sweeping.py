@@ -64,12 +64,11 @@ async def stuck(tx: Transaction) -> list[Chore]:
 
 async def roots(tx: Transaction) -> list[str]:
     """Return runs that ended in no worker's hands, each once."""
-    found = await tx.all(
-        "UPDATE runs SET root_due = false WHERE run_id IN "
-        "(SELECT run_id FROM runs WHERE root_due LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING run_id",
-        LIMIT,
-    )
-    return [row["run_id"] for row in found]
+    due = await tx.all("SELECT run_id FROM runs WHERE root_due = 1 LIMIT $1 FOR UPDATE SKIP LOCKED", LIMIT)
+    found = [row["run_id"] for row in due]
+    if found:
+        await tx.run("UPDATE runs SET root_due = NULL WHERE run_id = ANY ($1)", found)
+    return found
 
 
 def swept(done: Sequence[tuple[Chore, Done]], roots: Sequence[str]) -> Sweep:

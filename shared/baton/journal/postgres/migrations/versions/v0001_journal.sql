@@ -25,7 +25,7 @@ CREATE TABLE runs (
     traceparent     text,                      -- of the run's root span; null: accepted without tracing
     tracestate      text,
     caller          text,                      -- traceparent of whoever asked
-    root_due        boolean NOT NULL DEFAULT false, -- ended, and nobody who traces it has learned of it
+    root_due        smallint,                  -- 1: ended, and nobody who traces it has learned of it
     last_event      int NOT NULL DEFAULT 0,
     result          bytea,
     error           bytea,
@@ -37,7 +37,7 @@ CREATE INDEX runs_line ON runs (tenant, conversation_id, position) WHERE ended_a
 CREATE INDEX runs_batch ON runs (batch) WHERE batch IS NOT NULL;
 CREATE INDEX runs_deadline ON runs (deadline_at) WHERE deadline_at IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
-CREATE INDEX runs_root_due ON runs (run_id) WHERE root_due;
+CREATE INDEX runs_root_due ON runs (run_id) WHERE root_due = 1;
 CREATE INDEX runs_stop ON runs (run_id) WHERE stop IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX runs_dead ON runs (ended_at, run_id) WHERE error IS NOT NULL AND discarded_at IS NULL;
 CREATE INDEX runs_under_way ON runs ((status || ' ' || tenant) COLLATE "C", run_id)
