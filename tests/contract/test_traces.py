@@ -256,6 +256,16 @@ async def test_a_redriven_run_is_linked_to_the_one_before() -> None:
     assert "orphan" not in span_tree(spans)
 
 
+async def test_what_goes_wrong_with_telling_undoes_no_work(caplog: pytest.LogCaptureFixture) -> None:
+    async with serve(desk) as served:
+        served.client._telemetry.sink = lambda _: 1 / 0
+        result = await served.send("my card was stolen", to="cards")
+        assert (result.status, result.trail) == ("completed", ("router", "cards", "disputes"))
+        assert {record.message for record in caplog.records} == {"something was not traced"}
+        assert served.spans == []
+        caplog.clear()
+
+
 async def test_a_turns_own_span_takes_attributes_and_its_libraries_are_its_children() -> None:
     trace = pytest.importorskip("opentelemetry.trace")
     seen: list[int] = []

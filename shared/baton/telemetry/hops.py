@@ -18,7 +18,7 @@ from baton.propagation import NOWHERE, TraceContext
 from baton.protocol.guards import HUMAN, ROUTER
 from baton.telemetry import around, current, layout, names
 from baton.telemetry.current import Current, Said
-from baton.telemetry.telling import Following, Look, Sending, Telemetry
+from baton.telemetry.telling import Following, Look, Sending, Telemetry, harmless
 
 
 class JournalClock:
@@ -110,14 +110,19 @@ class HopWatch:
     def carried_out(self, step: Step) -> None:
         """Tell of a step that was carried out and recorded."""
         metrics, span = self._telemetry.metrics, None
-        if self._run is not None and self._is_sampled:
-            self._steps.append(step)
-            span = self._run.named("step", self._claim.lease.seq, step.key)
-        if metrics is not None:
-            metrics.carried_out(self._claim.agent, step, span)
+        with harmless():
+            if self._run is not None and self._is_sampled:
+                self._steps.append(step)
+                span = self._run.named("step", self._claim.lease.seq, step.key)
+            if metrics is not None:
+                metrics.carried_out(self._claim.agent, step, span)
 
     def finished(self, finish: Finish, finished: Finished) -> None:
         """Tell of the attempt; all that follows from it is published."""
+        with harmless():
+            self._tell(finish, finished)
+
+    def _tell(self, finish: Finish, finished: Finished) -> None:
         run, metrics, is_sampled = self._run, self._telemetry.metrics, self._is_sampled
         if run is None or finished.outcome == "fenced":
             return

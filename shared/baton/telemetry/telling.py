@@ -89,6 +89,15 @@ class Look:
     """True: all of it, although it was not sampled."""
 
 
+@contextlib.contextmanager
+def harmless() -> Iterator[None]:
+    """Let whatever goes wrong with telling in the block be a line in the log: the work is done, or goes on."""
+    try:
+        yield
+    except Exception:
+        logger.exception("something was not traced")
+
+
 class Telemetry:
     """What one process tells.
 
@@ -202,11 +211,12 @@ class Telemetry:
             yield sending
         finally:
             times = began_at, clock()
-            if self.sink is not None and of is not None and own is not None:
-                sent = around.Sent(parcel.destination, parcel.message_id, times, parcel.body_bytes, sending.error)
-                self.sink(around.publish(of.run, own, of.parent, sent))
-            if self.metrics is not None:
-                self.metrics.sent(parcel.destination, times[1] - times[0], sending.error, own)
+            with harmless():
+                if self.sink is not None and of is not None and own is not None:
+                    sent = around.Sent(parcel.destination, parcel.message_id, times, parcel.body_bytes, sending.error)
+                    self.sink(around.publish(of.run, own, of.parent, sent))
+                if self.metrics is not None:
+                    self.metrics.sent(parcel.destination, times[1] - times[0], sending.error, own)
 
     def ended(self, run_ids: Sequence[str]) -> None:
         """Tell of runs that ended in no worker's hands."""
