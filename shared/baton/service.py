@@ -140,12 +140,13 @@ class Service:
         await asyncio.gather(*self._chores, return_exceptions=True)
         self.client.close()
         await self._health.stop()
-        await self._broker.close()
-        await self._resources.aclose()
-        await self._telemetry.drain(self.journal)
-        await self.journal.close()
-        if self._output is not None:
-            await asyncio.to_thread(self._output.close)
+        async with contextlib.AsyncExitStack() as closing:  # the last first; each is tried, whatever the others raise
+            if self._output is not None:
+                closing.push_async_callback(asyncio.to_thread, self._output.close)
+            closing.push_async_callback(self.journal.close)
+            closing.push_async_callback(self._telemetry.drain, self.journal)
+            closing.push_async_callback(self._resources.aclose)
+            closing.push_async_callback(self._broker.close)
 
     async def troubles(self) -> list[str]:
         """Return what keeps this process from working as it should; empty: nothing."""

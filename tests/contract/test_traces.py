@@ -140,16 +140,42 @@ async def test_an_attempt_that_died_is_told_by_the_one_after_it() -> None:
         check("lost", [span for span in served.spans if span.context.trace_id == spans[0].context.trace_id])
 
 
-async def _left_running(path: Path) -> str:
-    """Leave a run whose router's hop was claimed by a process that is gone."""
-    journal = SqliteJournal(path)
-    await journal.start(serves=True)
+async def test_attempts_that_died_one_after_the_other_are_all_told() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "journal.db"
+        run_id = await _left_running(path, deaths=3)
+        async with serve(desk, journal=path) as served:
+            await served.client.result(run_id, timeout_s=20.0)
+            spans = await spans_of(served, run_id)
+            await until(lambda: sum(span.name.startswith("lost") for span in served.spans) == 3)
+        assert "orphan" not in span_tree(spans)
+
+
+async def test_attempts_used_up_by_deaths_are_all_told_with_the_root() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "journal.db"
+        run_id = await _left_running(path, deaths=6)
+        async with serve(desk, journal=path) as served:
+            result = await served.client.result(run_id, timeout_s=20.0)
+            spans = await spans_of(served, run_id)
+    assert result.error is not None
+    tree = span_tree(spans)
+    assert (result.error.code, tree.count("lost attempt baton.agent.router (internal)")) == ("max_attempts", 6)
+    assert "orphan" not in tree
+    assert tree.count("outside") == 0
+
+
+async def _left_running(path: Path, deaths: int = 1) -> str:
+    """Leave a run whose router's hop was claimed by processes that are gone."""
     wanted = Accept("0" * 12 + os.urandom(10).hex(), "default", Request.of({"text": "lost", "to": "disputes"}))
-    accepted = await journal.accept(wanted)
-    claim = await journal.claim(ClaimCommand(accepted.run_id, 0, "router", "c", "w", 30.0, 6))
-    assert claim is not None
-    await journal.close()
-    return accepted.run_id
+    for death in range(deaths):
+        journal = SqliteJournal(path)  # a start frees what the process before had
+        await journal.start(serves=True)
+        await journal.accept(wanted)
+        claim = await journal.claim(ClaimCommand(wanted.run_id, 0, "router", f"c{death}", "w", 30.0, 6))
+        assert claim is not None
+        await journal.close()
+    return wanted.run_id
 
 
 @pytest.mark.parametrize("captures", [False, True])
@@ -220,6 +246,21 @@ async def test_a_run_that_is_not_sampled_is_not_traced_unless_it_fails() -> None
     assert tree[0] == "invoke_workflow desk (internal) ! permanent"
     assert {"route (internal)", "invoke_agent flaky (internal) ! permanent"} <= set(tree)
     assert all(span.context.is_sampled for span in spans)
+
+
+async def test_libraries_of_a_turn_that_is_not_sampled_are_not_sampled_either() -> None:
+    trace = pytest.importorskip("opentelemetry.trace")
+    seen = []
+    quiet = Agent("quiet", "Says nothing", examples=["quiet"])
+
+    @quiet.turn
+    async def turn(turn: Turn) -> Answer:
+        seen.append(trace.get_current_span().get_span_context())
+        return Answer(turn.run_id)
+
+    async with serve(Team("quiet", [], agents=[quiet]), sampler=lambda _: False) as served:
+        result = await served.send("quiet", to="quiet")
+    assert [(f"{one.trace_id:032x}", one.trace_flags.sampled) for one in seen] == [(result.run_id, False)]
 
 
 async def test_a_failed_run_is_told_later_with_the_ids_that_it_would_have_had() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 from baton.cli import printing
 from baton.cli.axis import Axis, elapsed
 from baton.cli.printing import clean, fields, say, shortened
-from baton.telemetry import rebuilt, waterfall
+from baton.telemetry import waterfall
+from baton.telemetry.record import SpanRecord
 from baton.telemetry.waterfall import Line, Picture, Spent
 
 _BARS: dict[Spent, str] = {"tool": "▓", "wait": "▒", "retry": "▒", "queue": "░", "other": "░"}
@@ -28,7 +29,7 @@ def as_json(picture: Picture) -> dict[str, Any]:
         "run_id": picture.run.run_id,
         "trace_id": picture.rebuilt.facts.root.trace_id,
         "status": picture.run.status,
-        "spans": [{**rebuilt.as_json(span), "goes_on": is_open} for span, is_open in picture.spans],
+        "spans": [{**_span_as_json(span), "goes_on": is_open} for span, is_open in picture.spans],
         "time": {
             "total_s": picture.end_at - picture.run.accepted_at,
             **{f"{spent}_s": took_s for spent, took_s in times.items()},
@@ -115,3 +116,18 @@ def _paint(cells: list[str], axis: Axis, start_at: float, end_at: float, *, fill
     for cut in axis.cuts(start_at, end_at):
         begins, ends = axis.columns(cut.start_at, cut.end_at)
         cells[begins:ends] = (cut.label if is_labelled else "╌" * len(cut.label)).ljust(ends - begins)[: ends - begins]
+
+
+def _span_as_json(span: SpanRecord) -> dict[str, Any]:
+    return {
+        "name": span.name,
+        "kind": span.kind,
+        "trace_id": span.context.trace_id,
+        "span_id": span.context.span_id,
+        "parent_id": span.parent_id,
+        "start_at": span.start_at,
+        "end_at": span.end_at,
+        "attributes": dict(span.attributes),
+        "links": [{"trace_id": link.trace_id, "span_id": link.span_id} for link in span.links],
+        "error": span.error,
+    }

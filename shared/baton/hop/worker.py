@@ -23,7 +23,7 @@ from baton.hop.steps import LeaseLost, Suspended, first_of
 from baton.hop.surroundings import MADE_LIMIT, Surroundings
 from baton.hop.taking import TurnTaker
 from baton.journal.messages import Quarantined
-from baton.journal.records import Claim, ClaimCommand
+from baton.journal.records import Claim, ClaimCommand, Finished
 from baton.outcome import Handoff
 from baton.protocol import guards, retry, settle
 from baton.protocol.moving import HopContext
@@ -324,6 +324,14 @@ class Worker:
         if finished.outcome == "fenced":
             logger.warning("fenced: %s/%d was finished elsewhere", held.lease.run_id, held.lease.seq)
             return
+        try:
+            await self._publish(settled, finished, held, watch)
+        finally:  # the finish is written, whatever becomes of the publish
+            watch.finished(settled.finish, finished)
+        for run_id in finished.ended:
+            self._shared.broker.hint(Hint(run_id, "ended"))
+
+    async def _publish(self, settled: Settled, finished: Finished, held: Held, watch: HopWatch) -> None:
         for pending in finished.publish:
             is_next = settled.body is not None and pending.run_id == held.lease.run_id
             if is_next:
@@ -333,9 +341,6 @@ class Worker:
             body, of = (settled.body, watch) if is_next else (None, None)
             await publish(self._shared.broker, pending, body, telemetry=self._shared.telemetry, watch=of)
         failpoints.hit("hop.published")
-        watch.finished(settled.finish, finished)
-        for run_id in finished.ended:
-            self._shared.broker.hint(Hint(run_id, "ended"))
 
     def _remember(self, settled: Settled) -> None:
         made, following = self._shared.made, settled.finish.next

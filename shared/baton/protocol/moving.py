@@ -30,8 +30,9 @@ class HopContext:
     attempt: int = 1
     max_attempts: int = 6
     has_new_steps: bool = False
-    claimed_at: float = 0.0
     """True where the hop recorded a step whose name or input is new in this run."""
+    claimed_at: float = 0.0
+    """When the attempt was claimed, by the journal's clock; Unix seconds."""
     deadline_left_s: float | None = None
     needs: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     """What agents need of the facts, by name, as far as this process knows them."""

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from opentelemetry import trace
 
 
+EVENTS_LIMIT = ATTRIBUTES_LIMIT = 128
+"""Most of each that a turn's span takes: the SDK's own bounds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Current:
     """The hop in hand."""
@@ -57,7 +61,7 @@ def entered(hop: Current) -> Iterator[Said]:
     said = Said({}, [])
     token = _current.set(hop)
     try:
-        if hop.context is None or not hop.context.is_sampled:
+        if hop.context is None:
             yield said
             return
         from opentelemetry import context as otel
@@ -78,6 +82,8 @@ def _turn_span(context: TraceContext, said: Said) -> "trace.Span":
 
     flags = trace.TraceFlags(trace.TraceFlags.SAMPLED if context.is_sampled else 0)
     own = trace.SpanContext(int(context.trace_id, 16), int(context.span_id, 16), is_remote=False, trace_flags=flags)
+    if not context.is_sampled:  # what the turn's libraries trace is not sampled either: a run is whole or absent
+        return trace.NonRecordingSpan(own)
     span: trace.Span = _turn_span_class()(own, said)
     return span
 
@@ -95,14 +101,19 @@ def _turn_span_class() -> Any:
             return True
 
         def set_attribute(self, key: str, value: Any) -> None:
-            self._said.attributes[key] = value
+            if key in self._said.attributes or len(self._said.attributes) < ATTRIBUTES_LIMIT:
+                self._said.attributes[key] = value
 
         def set_attributes(self, attributes: Mapping[str, Any]) -> None:
-            self._said.attributes.update(attributes)
+            for key, value in attributes.items():
+                self.set_attribute(key, value)
 
         def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
             at = time.time() if timestamp is None else timestamp / 1e9
-            self._said.events.append(SpanEvent(name, at, dict(attributes or {})))
+            if len(self._said.events) < EVENTS_LIMIT:
+                # A name that is no text would have the whole batch fail that the span is exported in.
+                told = str(name).encode("utf-8", "replace").decode()
+                self._said.events.append(SpanEvent(told, at, dict(attributes or {})))
 
         def record_exception(
             self, exception: BaseException, attributes: Any = None, timestamp: int | None = None, escaped: bool = False

@@ -101,7 +101,7 @@ class HopWatch:
         lease, work = self._claim.lease, None
         if self._run is not None:
             self._run = self._run._replace(conversation_id=envelope.conversation_id)
-            work = self._work if self._is_sampled else None
+            work = self._work if self._telemetry.sink is not None else None
         with current.entered(Current(lease.run_id, lease.seq, self._claim.agent, work)) as self._said:
             _watch.set(self)
             yield
@@ -113,7 +113,7 @@ class HopWatch:
         with harmless():
             if self._run is not None and self._is_sampled:
                 self._steps.append(step)
-                span = self._run.named("step", self._claim.lease.seq, step.key)
+                span = layout.step_of(self._run, self._claim.lease.seq, step)
             if metrics is not None:
                 metrics.carried_out(self._claim.agent, step, span)
 
@@ -187,7 +187,8 @@ class HopWatch:
             self._work,
             did,
             settled_at=self._settled_at,
-            queue_s=claim.now - claim.pending_since,
+            # Later on `pending_since` is that of a lost attempt, or lies before a pause.
+            queue_s=claim.now - claim.pending_since if claim.lease.token == 1 else None,
             creation=self._creation(run),
             is_redelivered=self._delivery is not None and self._delivery.is_redelivered,
             error_code=error.code if error else None,

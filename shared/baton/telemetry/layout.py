@@ -23,6 +23,11 @@ class StepFacts(Protocol):
     """What a span needs of a recorded step."""
 
     @property
+    def scope(self) -> str:
+        """Within which its name is its own."""
+        ...
+
+    @property
     def key(self) -> str:
         """Its name."""
         ...
@@ -130,6 +135,11 @@ def work_of(run: RunFacts, seq: int, token: int) -> TraceContext:
 def handoff_of(run: RunFacts, seq: int) -> TraceContext:
     """Return the context of the span of a hop's handoff."""
     return run.named("handoff", seq)
+
+
+def step_of(run: RunFacts, seq: int, step: StepFacts) -> TraceContext:
+    """Return the context of the span of a recorded step."""
+    return run.named("step", seq, step.scope, step.key)
 
 
 def publish_of(run: RunFacts, seq: int) -> TraceContext:
@@ -287,7 +297,7 @@ def _tools(attempt: Attempt, parent: TraceContext) -> Iterable[SpanRecord]:
             yield SpanRecord(
                 f"execute_tool {step.key}",
                 "internal",
-                attempt.run.named("step", attempt.seq, step.key),
+                step_of(attempt.run, attempt.seq, step),
                 parent.span_id,
                 step.started_at,
                 max(step.started_at, step.ended_at),

@@ -52,6 +52,6 @@ def _hop() -> dict[str, str | int]:
         names.LOG_HOP: hop.seq,
         names.LOG_AGENT: hop.agent,
     }
-    if hop.context is not None:
+    if hop.context is not None and hop.context.is_sampled:
         found |= {names.LOG_TRACE: hop.context.trace_id, names.LOG_SPAN: hop.context.span_id}
     return found

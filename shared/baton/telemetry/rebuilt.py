@@ -8,7 +8,6 @@ all of it.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 from baton import ids
 from baton.journal.views import EventView, HopView, RunView, StepView, WaitView
@@ -65,11 +64,23 @@ class Rebuilt:
 
     def before(self, seq: int, token: int) -> list[SpanRecord]:
         """Return what the worker of an attempt writes of the time before it."""
-        return [one.span for one in self.between if one.before == (seq, token)]
+        heirs = self.heirs(seq, token)
+        return [one.span for one in self.between if one.before in heirs]
+
+    def heirs(self, seq: int, token: int) -> set[tuple[int, int]]:
+        """Return an attempt and the lost ones right before it: none of those wrote anything."""
+        lost = {(one.seq, one.token) for one in self.attempts if one.did == "lost"}
+        found = {(seq, token)}
+        while (seq, token - 1) in lost:
+            token -= 1
+            found.add((seq, token))
+        return found
 
     def with_root(self) -> list[SpanRecord]:
         """Return what whoever writes the root writes with it, for lack of anybody else."""
-        left = [one.span for one in self.between if one.before is None]
+        last = self.attempts[-1] if self.attempts else None
+        heirs = self.heirs(last.seq, last.token) if last is not None and last.did == "lost" else set()
+        left = [one.span for one in self.between if one.before is None or one.before in heirs]
         return left if self.root is None else [self.root, *left]
 
 
@@ -172,7 +183,11 @@ def _attempts(hop: HopView, rows: RunRows, facts: RunFacts, now: float | None) -
     if hop.started_at is not None and (walk.is_open or walk.token < hop.token):
         walk.reopen()
         if hop.ended_at is not None and not _is_ended_by_claim(hop):
-            walk.close(_did(hop, rows.run), hop.started_at, hop.ended_at, _error(hop))
+            if hop.status == "failed" and hop.due_at is not None and hop.due_at < hop.ended_at:
+                # A finish sets it, the end of a run does not: the lease had run out by then.
+                walk.close("lost", hop.started_at, max(hop.started_at, hop.due_at), (names.WORKER_LOST, ""))
+            else:
+                walk.close(_did(hop, rows.run), hop.started_at, hop.ended_at, _error(hop))
         elif hop.status == "running" and now is not None:
             _close_open(walk, hop.started_at, now)
     return _with_steps(walk.found, rows)
@@ -320,24 +335,4 @@ def _error(hop: HopView) -> tuple[str | None, str]:
 
 def recorded(rebuilt: Rebuilt) -> list[SpanRecord]:
     """Return all spans of a run, to be recorded although its trace was not sampled."""
-
-    def sampled(context: TraceContext) -> TraceContext:
-        return context._replace(is_sampled=True)
-
-    return [span._replace(context=sampled(span.context)) for span in rebuilt.spans]
-
-
-def as_json(span: SpanRecord) -> dict[str, Any]:
-    """Return a span as JSON values."""
-    return {
-        "name": span.name,
-        "kind": span.kind,
-        "trace_id": span.context.trace_id,
-        "span_id": span.context.span_id,
-        "parent_id": span.parent_id,
-        "start_at": span.start_at,
-        "end_at": span.end_at,
-        "attributes": dict(span.attributes),
-        "links": [{"trace_id": link.trace_id, "span_id": link.span_id} for link in span.links],
-        "error": span.error,
-    }
+    return [span._replace(context=span.context._replace(is_sampled=True)) for span in rebuilt.spans]

@@ -240,7 +240,12 @@ class Telemetry:
     async def keep(self, journal: Journal) -> None:
         """Look into the journal for what is to be told, for ever."""
         while True:
-            await self._tell(journal, await self._later.get())
+            wanted = await self._later.get()
+            try:
+                await self._tell(journal, wanted)
+            except asyncio.CancelledError:
+                self.look(wanted)  # `drain` is next
+                raise
 
     async def drain(self, journal: Journal) -> None:
         """Tell what is left, within a few seconds."""
@@ -258,11 +263,12 @@ class Telemetry:
         except Exception:  # whatever it was, the next one's trace does not depend on it
             logger.exception("not traced: what the journal has of %s", wanted.run_id)
             return
-        if self.metrics is not None:
-            _count(self.metrics, run, wanted, is_traced=self.sink is not None)
-        if self.sink is not None:
-            for span in self._wanted(run, wanted):
-                self.sink(span)
+        with harmless():
+            if self.metrics is not None:
+                _count(self.metrics, run, wanted, is_traced=self.sink is not None)
+            if self.sink is not None:
+                for span in self._wanted(run, wanted):
+                    self.sink(span)
 
     def _wanted(self, run: rebuilt.Rebuilt, wanted: Look) -> list[SpanRecord]:
         if wanted.before is not None and not run.facts.root.is_sampled:
@@ -298,9 +304,9 @@ class Telemetry:
 def _count(metrics: "Metrics", run: rebuilt.Rebuilt, wanted: Look, *, is_traced: bool) -> None:
     """Count what only the journal knows: how the attempt before one ended, and a run that ended in nobody's hands."""
     if wanted.before is not None:
-        seq, token = wanted.before
+        ended = {(seq, token - 1) for seq, token in run.heirs(*wanted.before)}
         for attempt in run.attempts:
-            if (attempt.seq, attempt.token) == (seq, token - 1):
+            if (attempt.seq, attempt.token) in ended:
                 metrics.recovered(attempt.did)
     elif run.root is not None and not wanted.is_whole:
         told = run.root.attributes

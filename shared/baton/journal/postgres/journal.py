@@ -3,12 +3,14 @@
 In: calls from the event loop. Out: commands and operations for the writer, and reads beside it.
 """
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 from baton.card import Card
 from baton.envelope import Message
+from baton.errors import JournalError
 from baton.journal.messages import DueResult, Quarantined
 from baton.journal.postgres import (
     accepts,
@@ -160,7 +162,9 @@ class PostgresJournal:
             self._look_for_stuck_at = time.monotonic() + STUCK_S
             chores += await self.writer.look(sweeping.stuck)
         done = [(chore, await self._do(chore)) for chore in chores]
-        roots = await self.writer.alone(sweeping.roots, is_single=True)
+        roots: list[str] = []
+        with contextlib.suppress(JournalError):  # what was done above is to be told all the same
+            roots = await self.writer.alone(sweeping.roots)
         return sweeping.swept([(chore, what) for chore, what in done if what.is_done], roots)
 
     async def _do(self, chore: sweeping.Chore) -> sweeping.Done:
