@@ -10,6 +10,12 @@ from pathlib import Path
 GOLDEN = Path(__file__).resolve().parents[1] / "contract" / "golden"
 
 
+def matches(name: str, seen: str) -> bool:
+    """Return True where `golden/<name>` is the same, or is to be written."""
+    is_written = os.environ.get("BATON_TEST_GOLDEN") == "write"
+    return is_written or (GOLDEN / name).read_text(encoding="utf-8") == seen
+
+
 def check(name: str, seen: str) -> None:
     """Compare with `golden/<name>`."""
     path = GOLDEN / name

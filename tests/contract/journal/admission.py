@@ -6,13 +6,17 @@ from baton import ids
 from baton.errors import PermanentError
 from baton.journal.records import Accepted
 from tests.support.journals import Hand, Harness
+from tests.support.waiting import until
 
 ROOM = 2
 
 
 async def bounded(hand: Hand, tenant: str = "loud", **given: Any) -> Accepted:
     """Accept a request of a tenant that may have `ROOM` runs under way."""
-    return await hand.receive(tenant=tenant, tenant_running=ROOM, **given)
+    accepted = await hand.receive(tenant=tenant, tenant_running=ROOM, **given)
+    # Ids of one millisecond are in no order; the next request comes in a later one.
+    await until(lambda: ids.new_run_id()[:12] > accepted.run_id[:12])
+    return accepted
 
 
 async def admitted(hand: Hand) -> list[str]:
