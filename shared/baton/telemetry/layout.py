@@ -11,12 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from baton.propagation import TraceContext, root_of, span_id
-from baton.protocol.guards import HUMAN, ROUTER
+from baton.protocol.guards import ROUTER
 from baton.telemetry import names
 from baton.telemetry.record import NOTHING, SpanEvent, SpanRecord
-
-TRANSFERS = ("handoff", "fallback")
-"""What an agent's hop may have done that moves control; the router's decisions are spans of their own."""
 
 
 class StepFacts(Protocol):
@@ -313,12 +310,6 @@ def _tools(attempt: Attempt, parent: TraceContext) -> Iterable[SpanRecord]:
 def _moved(attempt: Attempt) -> Mapping[str, Any] | None:
     """Return what the timeline says of the move to another agent, or to a person."""
     return next((event.data for event in attempt.events if event.type == "handoff"), None)
-
-
-def moves_to_person(attempt: Attempt) -> bool:
-    """Return True where control went to a person: nothing is published."""
-    moved = _moved(attempt)
-    return moved is not None and moved.get("to") == HUMAN
 
 
 def _failure(attempt: Attempt) -> dict[str, Any]:
