@@ -77,6 +77,16 @@ async def test_a_hop_claimed_and_polled_by_two_processes_has_one_owner(hands: tu
     assert {claim.attempt for claim in flat} == {1}
 
 
+async def test_two_routers_tell_a_root_once(hands: tuple[Hand, Hand]) -> None:
+    for _ in range(10):
+        accepted = await asyncio.gather(*(hands[0].accept(f"text {n}") for n in range(10)))
+        await asyncio.gather(*(hands[0].cancel(run.run_id) for run in accepted))
+        sweeps = await asyncio.gather(*(one.journal.sweep() for one in hands))
+        late = await hands[0].journal.sweep()  # what one sweep had locked, the other left
+        told = [run_id for found in (*sweeps, late) for run_id in found.roots]
+        assert sorted(told) == sorted(run.run_id for run in accepted)
+
+
 async def test_a_claim_asked_for_again_is_the_same_claim(hands: tuple[Hand, Hand]) -> None:
     hand, other = hands
     accepted = await hand.accept()
