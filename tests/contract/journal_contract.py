@@ -12,8 +12,10 @@ from tests.contract.journal.counterexamples import Counterexamples
 from tests.contract.journal.dead import Dead, Redriving
 from tests.contract.journal.finishing import Finishing
 from tests.contract.journal.group_commit import GroupCommit, LostReplies
+from tests.contract.journal.labels import Labels
 from tests.contract.journal.origins import ClaimedAtOnce, Origins
 from tests.contract.journal.polling import Polling
+from tests.contract.journal.presence import Presence
 from tests.contract.journal.reading import Reading
 from tests.contract.journal.results import Results
 from tests.contract.journal.steps import RecordedSteps
@@ -37,6 +39,8 @@ class JournalContract(
     Dead,
     Redriving,
     Reading,
+    Presence,
+    Labels,
     GroupCommit,
     LostReplies,
     Counterexamples,

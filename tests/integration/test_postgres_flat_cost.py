@@ -4,10 +4,11 @@ import pytest
 
 from baton.errors import PermanentError
 from baton.journal.postgres.journal import PostgresJournal
+from baton.journal.views import DecisionFilter
 from tests.support.journals import Hand, a_step
 from tests.support.pgjournal import PostgresHarness
 
-SMALL = {"agents", "meta", "quarantine", "alembic_version"}
+SMALL = {"agents", "meta", "quarantine", "alembic_version", "replicas"}
 """Tables that may be read whole."""
 
 FILL = """
@@ -68,6 +69,12 @@ async def everything(hand: Hand, number: int) -> None:
     await hand.journal.status(one.lease.run_id)
     await hand.journal.result(one.lease.run_id)
     await hand.journal.history("default", f"c{number}")
+    await hand.journal.beat(f"w{number}", ["a", "b"])
+    await hand.journal.label(one.lease.run_id, "human", by="ann")
+    await hand.journal.label_of(one.lease.run_id)
+    await hand.journal.registry()
+    for is_labelled in (False, True):
+        await hand.journal.decisions(DecisionFilter(after=one.lease.run_id, is_labelled=is_labelled))
 
 
 async def read_by(url: str, harness: PostgresHarness, numbers: range) -> tuple[int, dict[str, int]]:

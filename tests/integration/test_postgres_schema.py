@@ -11,6 +11,7 @@ from baton.cli.app import app
 from baton.errors import ConfigError, JournalUnavailableError, JournalVersionError
 from baton.journal.postgres import schema
 from baton.journal.postgres.journal import PostgresJournal
+from baton.protocol.guards import Graph
 from tests.support.journals import Hand
 from tests.support.pgjournal import PostgresHarness, make_schema
 from tests.support.postgres import with_schema
@@ -72,7 +73,7 @@ async def test_migrate_makes_the_schema_where_it_is_not_there(postgres_url: str)
         assert await asyncio.to_thread(schema.migrate, url) == (None, schema.VERSION)
         journal = PostgresJournal(url)
         await journal.start(serves=False)
-        assert await journal.registry() == ({}, None)
+        assert await journal.registry() == Graph({})
         await journal.close()
     finally:
         await execute(postgres_url, f"DROP SCHEMA IF EXISTS {name} CASCADE")

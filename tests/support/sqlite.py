@@ -19,6 +19,8 @@ _TIMES = {
     "events": ("at",),
     "deliveries": ("due_at",),
     "agents": ("registered_at",),
+    "replicas": ("seen_at",),
+    "labels": ("labelled_at",),
     "quarantine": ("at",),
 }
 

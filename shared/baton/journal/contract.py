@@ -5,7 +5,7 @@ was. Every method is one transaction; concurrent ones may share it. `tests/contr
 implementation to this.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from baton.card import Card
@@ -36,15 +36,25 @@ if TYPE_CHECKING:
         AgentView,
         DeadFilter,
         DeadView,
+        DecisionFilter,
+        DecisionView,
         EventView,
         HopView,
         HopWindow,
+        LabelView,
         RunFilter,
         RunView,
         StepView,
         WaitView,
         WindowFilter,
     )
+    from baton.protocol.guards import Graph
+    from baton.routing.stored_threshold import StoredThreshold
+
+LIVE_S = 4.0
+"""Longest silence of a replica that counts as live, in seconds."""
+FORGET_S = 3600.0
+"""After how long a silent replica is forgotten, in seconds; until then `baton agents` tells when it was last seen."""
 
 
 class Journal(Protocol):
@@ -150,8 +160,50 @@ class Journal(Protocol):
         """
         ...
 
-    async def registry(self) -> tuple[dict[str, Card], str | None]:
-        """Return the registered cards by name, and the team's fallback."""
+    async def calibrate(self, threshold: "StoredThreshold | None") -> None:
+        """Keep the threshold that labelled traffic gave, for `registry`; None: forget it."""
+        ...
+
+    async def registry(self) -> "Graph":
+        """Return the registered cards, the fallback, the stored threshold, and who was seen within `LIVE_S`."""
+        ...
+
+    async def beat(self, owner: str, agents: Collection[str]) -> None:
+        """Say that a process serves these agents now, by the journal's clock; replicas long silent are forgotten.
+
+        Args:
+            owner: The process.
+            agents: All that it serves; `router` may be among them.
+        """
+        ...
+
+    async def leave(self, owner: str, agents: Collection[str]) -> None:
+        """Take a process off the list of those that serve these agents; harmless if it is not on it."""
+        ...
+
+    async def label(self, run_id: str, agent: str, *, by: str) -> "LabelView":
+        """Write down whose a run's request was; what was said later counts.
+
+        Args:
+            run_id: May be a unique beginning of 6 or more digits.
+            agent: A registered agent, `human`, or `nobody`.
+            by: Who says so.
+
+        Raises:
+            NotFoundError: There is no such run, or several.
+            RequestError: There is no such agent; names those that are registered.
+        """
+        ...
+
+    async def label_of(self, run_id: str) -> "LabelView | None":
+        """Return whose a run's request was; None: nobody has said."""
+        ...
+
+    async def decisions(self, wanted: "DecisionFilter") -> "list[DecisionView]":
+        """Return what the router first decided on requests, the oldest first; of redriven runs the first alone.
+
+        Runs are found by their ids, as in `window`.
+        """
         ...
 
     async def history(self, tenant: str, conversation_id: str) -> tuple[Message, ...]:

@@ -10,7 +10,16 @@ from typing import Any
 from baton import codec
 from baton.envelope import Message
 from baton.journal.records import Accept, NewEvent, NewHop, NewWait, PendingHop, RunEnd, RunState, Step, WaitKind
-from baton.journal.views import EventView, HopView, HopWindow, RunView, StepView, WaitView, WindowHop
+from baton.journal.views import (
+    DecisionView,
+    EventView,
+    HopView,
+    HopWindow,
+    RunView,
+    StepView,
+    WaitView,
+    WindowHop,
+)
 from baton.propagation import TraceContext
 from baton.request import Failure, Question
 
@@ -211,6 +220,11 @@ def wait_view(row: Any) -> WaitView:
     """Return a row of `waits` as a view."""
     given = {**dict(row), "options": codec.decode(row["options"]), "answer": _json(row["answer"])}
     return WaitView.model_validate(given)
+
+
+def decision_view(row: Any) -> DecisionView:
+    """Return a row of a run with its first routing decision as a view."""
+    return DecisionView.model_validate({**dict(row), "routed": codec.decode(row["routed"])})
 
 
 def event_view(row: Any) -> EventView:

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from baton.request import Failure, RunStatus
 
+NOBODY = "nobody"
+"""The label of a request that was for no agent."""
+
 
 class _View(BaseModel):
     model_config = ConfigDict(defer_build=True, frozen=True)
@@ -190,3 +193,44 @@ class AgentView(_View):
     pending: int
     running: int
     waiting: int
+    replicas: int = 0
+    """Live processes that serve it; 0, too, where no process beats, as on `memory://`."""
+    seen_at: float | None = None
+    """When one of its processes was last seen; None: none was, or all have stopped in an orderly way."""
+
+
+class LabelView(_View):
+    """Whose a run's request was, said by a person."""
+
+    run_id: str
+    agent: str
+    """A registered agent, `human`, or `nobody`: the request was for none of them."""
+    labelled_by: str
+    labelled_at: float
+
+
+class DecisionFilter(_View):
+    """Which of the router's decisions to read."""
+
+    since_s: float = 7 * 86_400.0
+    """Of runs that were accepted within so many seconds before now."""
+    tenant: str | None = None
+    is_labelled: bool = False
+    """True: only those that a person has labelled."""
+    after: str = ""
+    """The last run of the page before; empty: the first page."""
+    limit: int = 1000
+
+
+class DecisionView(_View):
+    """What the router first decided on a request."""
+
+    run_id: str
+    tenant: str
+    accepted_at: float
+    text: str
+    """The request's."""
+    routed: dict[str, Any]
+    """The decision as it was stored, see `protocol.route.Routed.stored`."""
+    label: str | None
+    """`LabelView.agent`; None: nobody has said."""

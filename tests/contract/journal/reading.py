@@ -7,17 +7,50 @@ from baton.card import Card, SkillCard
 from baton.errors import ConfigError, IdempotencyConflictError, NotFoundError, TransientError
 from baton.journal.messages import Quarantined
 from baton.journal.views import RunFilter, WindowFilter
+from baton.protocol.guards import Graph
+from baton.routing.stored_threshold import StoredThreshold
 from tests.support.journals import Hand, Harness, a_step
 
 
 class Reading:
     async def test_registered_cards_are_the_graph_and_the_newest_counts(self, hand: Hand, other: Hand) -> None:
-        assert await hand.journal.registry() == ({}, None)
+        assert await hand.journal.registry() == Graph({})
         old = Card(name="cards", description="old")
         new = Card(name="cards", description="new", skills=(SkillCard(name="freeze"),), targets=("b",), entry=False)
         for card in (old, new, Card(name="b", description="b")):
             await hand.journal.register(card, fallback="human")
-        assert await other.journal.registry() == ({"b": Card(name="b", description="b"), "cards": new}, "human")
+        assert await other.journal.registry() == Graph({"b": Card(name="b", description="b"), "cards": new}, "human")
+
+    async def test_cards_that_changed_came_or_went_are_read_anew(self, hand: Hand, other: Hand) -> None:
+        def card(name: str, description: str) -> Card:
+            return Card(name=name, description=description)
+
+        async def described() -> dict[str, str]:
+            return {name: card.description for name, card in (await other.journal.registry()).cards.items()}
+
+        for name in ("a", "b"):
+            await hand.journal.register(card(name, "old"))
+        assert await described() == {"a": "old", "b": "old"}
+        await hand.journal.register(card("b", "new"))
+        assert await described() == {"a": "old", "b": "new"}
+        await hand.journal.enrol([card("a", "old"), card("c", "new")], fallback=None)
+        assert await described() == {"a": "old", "c": "new"}
+        await hand.journal.register(card("b", "back"))
+        assert await described() == {"a": "old", "b": "back", "c": "new"}
+
+    async def test_a_threshold_is_kept_until_another_comes_or_it_is_forgotten(self, hand: Hand, other: Hand) -> None:
+        assert (await other.journal.registry()).threshold is None
+        for value in (0.25, 0.75):
+            kept = StoredThreshold("5f" * 32, "lexical/2/5f5f5f5f5f5f", value)
+            await hand.journal.calibrate(kept)
+            assert await other.journal.registry() == Graph({}, threshold=kept)
+        await hand.journal.enrol([Card(name="a", description="a")], fallback="human")
+        graph = await other.journal.registry()
+        assert (graph.fallback, graph.threshold) == ("human", kept)
+        for _ in range(2):
+            await hand.journal.calibrate(None)
+            graph = await other.journal.registry()
+            assert (graph.fallback, graph.threshold) == ("human", None)
 
     async def test_the_agents_are_shown_with_what_stands_before_them(self, hand: Hand) -> None:
         await hand.journal.register(Card(name="a", description="All", skills=(SkillCard(name="x"),), targets=("b",)))

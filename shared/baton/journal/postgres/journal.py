@@ -5,7 +5,7 @@ In: calls from the event loop. Out: commands and operations for the writer, and 
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from baton.card import Card
@@ -19,6 +19,7 @@ from baton.journal.postgres import (
     claims,
     dead,
     finishes,
+    labels,
     looks,
     pruning,
     reading,
@@ -53,16 +54,21 @@ from baton.journal.views import (
     AgentView,
     DeadFilter,
     DeadView,
+    DecisionFilter,
+    DecisionView,
     EventView,
     HopView,
     HopWindow,
+    LabelView,
     RunFilter,
     RunView,
     StepView,
     WaitView,
     WindowFilter,
 )
+from baton.protocol.guards import Graph
 from baton.request import Result, RunStatus
+from baton.routing.stored_threshold import StoredThreshold
 
 STUCK_S = 10.0
 """How often a process looks for conversations that nobody passed on, in seconds: it reads every blocked hop."""
@@ -83,6 +89,7 @@ class PostgresJournal:
         self._connections = Connections(url)
         self._writer: Writer | None = None
         self._look_for_stuck_at = 0.0
+        self._cards: registry.Known = {}
 
     async def start(self, *, serves: bool, team: str | None = None) -> None:
         """Connect and check the schema; running hops keep their leases. See `Journal.start`."""
@@ -182,10 +189,33 @@ class PostgresJournal:
         """See `Journal.enrol`."""
         return await self.writer.alone(lambda tx: registry.enrol(tx, cards, fallback))
 
-    async def registry(self) -> tuple[dict[str, Card], str | None]:
+    async def calibrate(self, threshold: StoredThreshold | None) -> None:
+        """See `Journal.calibrate`."""
+        await self.writer.alone(lambda tx: registry.calibrate(tx, threshold))
+
+    async def registry(self) -> Graph:
         """See `Journal.registry`."""
-        graph = await self.writer.look(registry.graph)
-        return dict(graph.cards), graph.fallback
+        return await self.writer.look(lambda tx: registry.graph(tx, self._cards))
+
+    async def beat(self, owner: str, agents: Collection[str]) -> None:
+        """See `Journal.beat`."""
+        await self.writer.alone(lambda tx: registry.beat(tx, owner, agents), is_single=True)
+
+    async def leave(self, owner: str, agents: Collection[str]) -> None:
+        """See `Journal.leave`."""
+        await self.writer.alone(lambda tx: registry.leave(tx, owner, agents), is_single=True)
+
+    async def label(self, run_id: str, agent: str, *, by: str) -> LabelView:
+        """See `Journal.label`."""
+        return await self.writer.alone(lambda tx: labels.label(tx, run_id, agent, by))
+
+    async def label_of(self, run_id: str) -> LabelView | None:
+        """See `Journal.label_of`."""
+        return await self.writer.look(lambda tx: labels.label_of(tx, run_id))
+
+    async def decisions(self, wanted: DecisionFilter) -> list[DecisionView]:
+        """See `Journal.decisions`."""
+        return await self.writer.look(lambda tx: labels.decisions(tx, wanted), statements=2, is_long=True)
 
     async def due_results(self, *, limit: int, retry_s: float) -> list[DueResult]:
         """See `Journal.due_results`."""

@@ -7,7 +7,7 @@ from baton.journal.postgres.transaction import Transaction
 
 BATCH = 500
 """Runs deleted in one transaction; its locks are held for a moment only."""
-_OF_A_RUN = ("hops", "steps", "events", "waits", "deliveries", "addresses")
+_OF_A_RUN = ("hops", "steps", "events", "waits", "deliveries", "addresses", "labels")
 
 
 async def count(tx: Transaction, older_than_s: float) -> int:

@@ -11,6 +11,7 @@ from baton.card import Card
 from baton.envelope import Message
 from baton.errors import NotFoundError
 from baton.journal import stored
+from baton.journal.contract import LIVE_S
 from baton.journal.postgres.transaction import Transaction
 from baton.journal.views import (
     AgentView,
@@ -167,10 +168,13 @@ async def agents(tx: Transaction) -> list[AgentView]:
     found = await tx.all(
         "SELECT a.*, (SELECT count(*) FROM hops h WHERE h.agent = a.name AND h.status = 'pending' "
         "AND NOT h.awaits_poll) AS first, late.pending, late.running, (SELECT count(*) FROM hops h "
-        "WHERE h.agent = a.name AND h.status IN ('blocked', 'waiting')) AS waiting FROM agents a, LATERAL ("
+        "WHERE h.agent = a.name AND h.status IN ('blocked', 'waiting')) AS waiting, seen.replicas, seen.seen_at "
+        "FROM agents a, LATERAL (SELECT count(*) FILTER (WHERE r.seen_at > (SELECT clock()) - $1) AS replicas, "
+        "max(r.seen_at) AS seen_at FROM replicas r WHERE r.agent = a.name) AS seen, LATERAL ("
         "SELECT count(*) FILTER (WHERE h.status = 'pending') AS pending, "
         "count(*) FILTER (WHERE h.status = 'running') AS running FROM hops h WHERE h.agent = a.name "
-        "AND (h.status = 'running' OR (h.status = 'pending' AND h.awaits_poll))) AS late ORDER BY a.name"
+        "AND (h.status = 'running' OR (h.status = 'pending' AND h.awaits_poll))) AS late ORDER BY a.name",
+        LIVE_S,
     )
     return list(map(_agent, found))
 
@@ -205,6 +209,8 @@ def _agent(row: Any) -> AgentView:
         pending=row["first"] + row["pending"],
         running=row["running"],
         waiting=row["waiting"],
+        replicas=row["replicas"],
+        seen_at=row["seen_at"],
     )
 
 

@@ -1,14 +1,19 @@
-"""The registered agents, and the team that the journal belongs to.
+"""The registered agents, who serves them, and the team that the journal belongs to.
 
-In: cards at the start of each service. Out: the graph.
+In: cards at the start of each service, beats while it serves. Out: the graph.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from baton.card import Card
 from baton.errors import ConfigError
+from baton.journal.contract import FORGET_S, LIVE_S
 from baton.journal.postgres.transaction import Transaction
 from baton.protocol.guards import HUMAN, ROUTER, Graph
+from baton.routing.stored_threshold import StoredThreshold, decoded
+
+Known = dict[str, tuple[float, Card]]
+"""Cards by name, each with when it was registered."""
 
 
 async def register(tx: Transaction, card: Card, fallback: str | None) -> None:
@@ -38,14 +43,60 @@ async def enrol(tx: Transaction, cards: Sequence[Card], fallback: str | None) ->
     return sorted({row["agent"] for row in open_names} - known - {ROUTER, HUMAN})
 
 
-async def graph(tx: Transaction) -> Graph:
-    """Return the union of the registered cards, and the fallback."""
+async def graph(tx: Transaction, known: Known) -> Graph:
+    """Return the union of the registered cards, the fallback and the stored threshold, and who is live.
+
+    Args:
+        tx: One statement: it is asked every second, by every process.
+        known: What was read before, and is brought up to date: the server sends other cards alone.
+    """
+    names = sorted(known)
     found = await tx.all(
-        "SELECT a.card, f.value FROM (SELECT 1) AS once LEFT JOIN meta f ON f.key = 'fallback' "
-        "LEFT JOIN agents a ON true ORDER BY a.name"
+        "WITH beating AS MATERIALIZED (SELECT DISTINCT agent FROM replicas WHERE seen_at > (SELECT clock()) - $1) "
+        "SELECT a.name, a.registered_at, CASE WHEN k.at IS DISTINCT FROM a.registered_at THEN a.card END AS card, "
+        "f.value AS fallback, t.value AS threshold, "
+        "EXISTS (SELECT FROM beating) AS is_known, b.agent IS NOT NULL AS is_live "
+        "FROM (SELECT 1) AS once LEFT JOIN meta f ON f.key = 'fallback' "
+        "LEFT JOIN meta t ON t.key = 'threshold' LEFT JOIN agents a ON true "
+        "LEFT JOIN unnest($2::text[], $3::float8[]) AS k (name, at) ON k.name = a.name "
+        "LEFT JOIN beating b ON b.agent = a.name ORDER BY a.name",
+        LIVE_S,
+        names,
+        [known[name][0] for name in names],
     )
-    cards = [Card.model_validate_json(row["card"]) for row in found if row["card"]]
-    return Graph({card.name: card for card in cards}, found[0]["value"])
+    rows = [row for row in found if row["name"] is not None]
+    for row in rows:
+        if row["card"] is not None:
+            known[row["name"]] = (row["registered_at"], Card.model_validate_json(row["card"]))
+    cards = {row["name"]: known[row["name"]][1] for row in rows}
+    live = frozenset(row["name"] for row in rows if row["is_live"])
+    team = found[0]
+    return Graph(cards, team["fallback"], live if team["is_known"] else None, decoded(team["threshold"]))
+
+
+async def calibrate(tx: Transaction, threshold: StoredThreshold | None) -> None:
+    """Keep a threshold, or forget the one that was kept."""
+    if threshold is None:
+        await tx.run("DELETE FROM meta WHERE key = 'threshold'")
+    else:
+        await _put(tx, "threshold", threshold.encoded())
+
+
+async def beat(tx: Transaction, owner: str, agents: Collection[str]) -> None:
+    """Note that a process serves these agents now, and forget replicas that have long been silent."""
+    await tx.run(  # both at once, so never the same row: which of the two would take place is not defined
+        "WITH silent AS (DELETE FROM replicas WHERE seen_at < (SELECT clock()) - $3 AND owner <> $1) "
+        "INSERT INTO replicas SELECT $1, agent, clock() FROM unnest($2::text[]) AS a (agent) "
+        "ON CONFLICT (owner, agent) DO UPDATE SET seen_at = excluded.seen_at",
+        owner,
+        sorted(agents),
+        FORGET_S,
+    )
+
+
+async def leave(tx: Transaction, owner: str, agents: Collection[str]) -> None:
+    """Forget that a process serves these agents."""
+    await tx.run("DELETE FROM replicas WHERE owner = $1 AND agent = ANY ($2::text[])", owner, sorted(agents))
 
 
 async def join(tx: Transaction, team: str) -> None:

@@ -37,7 +37,7 @@ async def answer(tx: Transaction, reply: Reply) -> Replied:
         if wait["answer"] and codec.decode(wait["answer"])["reply_id"] == reply.reply_id:
             return Replied(run["run_id"], run["status"])
         raise NotWaitingError(wait["wait_id"], stored.how_ended(wait))
-    waiting.check_reply(stored.as_wait(wait), reply, await registry.graph(tx))
+    waiting.check_reply(stored.as_wait(wait), reply, await registry.graph(tx, {}))
     await tx.run(
         "UPDATE waits SET status = 'answered', answer = $2, answered_at = $3 WHERE wait_id = $1",
         wait["wait_id"],

@@ -16,7 +16,7 @@ from baton.errors import JournalBusyError, JournalUnavailableError, JournalVersi
 
 APPLICATION_ID = 0x4241544E
 """`BATN`, in the header of the file: tells a journal from any other SQLite file."""
-VERSION = 3
+VERSION = 4
 """Version of the tables that this library reads and writes."""
 LOOKS, LOOK_S = 50, 0.01
 """How often, and how many seconds apart, a lock is tried that nobody seems to hold."""

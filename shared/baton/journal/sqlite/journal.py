@@ -4,7 +4,7 @@ In: calls from the event loop. Out: operations for the writer and, beside it, th
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from baton.card import Card
@@ -35,6 +35,7 @@ from baton.journal.sqlite import (
     dead,
     files,
     finishing,
+    labels,
     pruning,
     reading,
     registry,
@@ -47,16 +48,21 @@ from baton.journal.views import (
     AgentView,
     DeadFilter,
     DeadView,
+    DecisionFilter,
+    DecisionView,
     EventView,
     HopView,
     HopWindow,
+    LabelView,
     RunFilter,
     RunView,
     StepView,
     WaitView,
     WindowFilter,
 )
+from baton.protocol.guards import Graph
 from baton.request import Result, RunStatus
+from baton.routing.stored_threshold import StoredThreshold
 
 
 class SqliteJournal:
@@ -162,10 +168,33 @@ class SqliteJournal:
         """See `Journal.enrol`."""
         return await self.writer.do(lambda tx: registry.enrol(tx, cards, fallback))
 
-    async def registry(self) -> tuple[dict[str, Card], str | None]:
+    async def calibrate(self, threshold: StoredThreshold | None) -> None:
+        """See `Journal.calibrate`."""
+        await self.writer.do(lambda tx: registry.calibrate(tx, threshold))
+
+    async def registry(self) -> Graph:
         """See `Journal.registry`."""
-        graph = await self.reader.do(registry.graph)
-        return dict(graph.cards), graph.fallback
+        return await self.reader.do(registry.graph)
+
+    async def beat(self, owner: str, agents: Collection[str]) -> None:
+        """See `Journal.beat`."""
+        await self.writer.do(lambda tx: registry.beat(tx, owner, agents))
+
+    async def leave(self, owner: str, agents: Collection[str]) -> None:
+        """See `Journal.leave`."""
+        await self.writer.do(lambda tx: registry.leave(tx, owner, agents))
+
+    async def label(self, run_id: str, agent: str, *, by: str) -> LabelView:
+        """See `Journal.label`."""
+        return await self.writer.do(lambda tx: labels.label(tx, run_id, agent, by))
+
+    async def label_of(self, run_id: str) -> LabelView | None:
+        """See `Journal.label_of`."""
+        return await self.reader.do(lambda tx: labels.label_of(tx, run_id))
+
+    async def decisions(self, wanted: DecisionFilter) -> list[DecisionView]:
+        """See `Journal.decisions`."""
+        return await self.reader.do_long(lambda tx: labels.decisions(tx, wanted))
 
     async def due_results(self, *, limit: int, retry_s: float) -> list[DueResult]:
         """See `Journal.due_results`."""

@@ -7,7 +7,7 @@ from baton.journal.sqlite.writer import Transaction
 
 BATCH = 500
 """Runs deleted in one transaction; keeps the writer free for hops in between."""
-_OF_A_RUN = ("hops", "steps", "events", "waits", "deliveries", "addresses")
+_OF_A_RUN = ("hops", "steps", "events", "waits", "deliveries", "addresses", "labels")
 
 
 def count(tx: Transaction, older_than_s: float) -> int:

@@ -10,6 +10,7 @@ from baton.card import Card
 from baton.envelope import Message
 from baton.errors import NotFoundError
 from baton.journal import stored
+from baton.journal.contract import LIVE_S
 from baton.journal.sqlite.writer import Transaction
 from baton.journal.views import (
     AgentView,
@@ -26,6 +27,11 @@ from baton.request import Question, Result, RunStatus
 
 MIN_PREFIX = 6
 """Shortest beginning of a run id that is looked up."""
+TEXT = (
+    "coalesce(r.blocked_text, (SELECT m.text FROM messages AS m WHERE m.tenant = r.tenant "
+    "AND m.conversation_id = r.conversation_id AND m.position = r.text_position), '') AS text"
+)
+"""A run's text, wherever it stands."""
 
 
 def find(tx: Transaction, run_id: str) -> Any:
@@ -157,6 +163,11 @@ def _agent(tx: Transaction, row: Any) -> AgentView:
             card.name,
         )
     )
+    replicas, seen_at = tx.one(
+        "SELECT count(*) FILTER (WHERE seen_at > ?), max(seen_at) FROM replicas WHERE agent = ?",
+        tx.now - LIVE_S,
+        card.name,
+    )
     return AgentView(
         name=card.name,
         description=card.description,
@@ -168,6 +179,8 @@ def _agent(tx: Transaction, row: Any) -> AgentView:
         pending=counts.get("pending", 0),
         running=counts.get("running", 0),
         waiting=counts.get("waiting", 0),
+        replicas=replicas,
+        seen_at=seen_at,
     )
 
 

@@ -1,14 +1,16 @@
-"""The registered agents, and the team that the journal belongs to.
+"""The registered agents, who serves them, and the team that the journal belongs to.
 
-In: cards at the start of each service. Out: the graph.
+In: cards at the start of each service, beats while it serves. Out: the graph.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from baton.card import Card
 from baton.errors import ConfigError
+from baton.journal.contract import FORGET_S, LIVE_S
 from baton.journal.sqlite.writer import Transaction
 from baton.protocol.guards import HUMAN, ROUTER, Graph
+from baton.routing.stored_threshold import StoredThreshold, decoded
 
 
 def register(tx: Transaction, card: Card, fallback: str | None) -> None:
@@ -41,9 +43,34 @@ def enrol(tx: Transaction, cards: Sequence[Card], fallback: str | None) -> list[
 
 
 def graph(tx: Transaction) -> Graph:
-    """Return the union of the registered cards, and the fallback."""
+    """Return the union of the registered cards, the fallback and the stored threshold, and who is live."""
     cards = [Card.model_validate_json(row["card"]) for row in tx.all("SELECT card FROM agents ORDER BY name")]
-    return Graph({card.name: card for card in cards}, _get(tx, "fallback"))
+    by_name = {card.name: card for card in cards}
+    beating = {row["agent"] for row in tx.all("SELECT agent FROM replicas WHERE seen_at > ?", tx.now - LIVE_S)}
+    team = {row["key"]: row["value"] for row in tx.all("SELECT * FROM meta WHERE key IN ('fallback', 'threshold')")}
+    live = frozenset(beating & by_name.keys()) if beating else None
+    return Graph(by_name, team.get("fallback"), live, decoded(team.get("threshold")))
+
+
+def calibrate(tx: Transaction, threshold: StoredThreshold | None) -> None:
+    """Keep a threshold, or forget the one that was kept."""
+    if threshold is None:
+        tx.run("DELETE FROM meta WHERE key = 'threshold'")
+    else:
+        _put(tx, "threshold", threshold.encoded())
+
+
+def beat(tx: Transaction, owner: str, agents: Collection[str]) -> None:
+    """Note that a process serves these agents now, and forget replicas that have long been silent."""
+    for agent in agents:
+        tx.run("INSERT OR REPLACE INTO replicas VALUES (?, ?, ?)", owner, agent, tx.now)
+    tx.run("DELETE FROM replicas WHERE seen_at < ?", tx.now - FORGET_S)
+
+
+def leave(tx: Transaction, owner: str, agents: Collection[str]) -> None:
+    """Forget that a process serves these agents."""
+    for agent in agents:
+        tx.run("DELETE FROM replicas WHERE owner = ? AND agent = ?", owner, agent)
 
 
 def join(tx: Transaction, team: str) -> None:

@@ -186,6 +186,20 @@ CREATE TABLE agents (
     registered_at REAL NOT NULL
 ) WITHOUT ROWID;
 
+CREATE TABLE replicas (                        -- which processes serve which agents
+    owner   TEXT NOT NULL,
+    agent   TEXT NOT NULL,
+    seen_at REAL NOT NULL,
+    PRIMARY KEY (owner, agent)
+) WITHOUT ROWID;
+
+CREATE TABLE labels (                          -- whose a request was, said by a person
+    run_id      TEXT PRIMARY KEY,
+    agent       TEXT NOT NULL,                 -- or human, or nobody
+    labelled_by TEXT NOT NULL,
+    labelled_at REAL NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE quarantine (
     id      INTEGER PRIMARY KEY AUTOINCREMENT, -- no id ever names another message
     at      REAL NOT NULL,

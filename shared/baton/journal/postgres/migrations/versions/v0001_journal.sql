@@ -191,6 +191,21 @@ CREATE TABLE agents (
     registered_at float8 NOT NULL
 );
 
+-- Which processes serve which agents: not logged, since whoever lives says so again within seconds of a crash.
+CREATE UNLOGGED TABLE replicas (
+    owner   text COLLATE "C" NOT NULL,
+    agent   text COLLATE "C" NOT NULL,
+    seen_at float8 NOT NULL,
+    PRIMARY KEY (owner, agent)
+) WITH (fillfactor = 50);
+
+CREATE TABLE labels (                          -- whose a request was, said by a person
+    run_id      text COLLATE "C" PRIMARY KEY,
+    agent       text NOT NULL,                 -- or human, or nobody
+    labelled_by text NOT NULL,
+    labelled_at float8 NOT NULL
+);
+
 CREATE TABLE quarantine (
     id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at      float8 NOT NULL,
