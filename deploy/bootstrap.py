@@ -151,7 +151,16 @@ def install_packages() -> None:
     env |= {"UV_PROJECT_ENVIRONMENT": str(VENV), "UV_PYTHON_DOWNLOADS": "never"}
     to_do = "check that uv reaches its package index (proxy, SSL_CERT_FILE), or remove .venv and try again"
     # Compiled now: Python would do it at each start where it may not write beside the modules.
-    command = (VENV / "bin/uv", "sync", "--frozen", "--compile-bytecode", "--quiet", "--python", VENV_PYTHON)
+    command = (
+        VENV / "bin/uv",
+        "sync",
+        "--frozen",
+        "--all-extras",
+        "--compile-bytecode",
+        "--quiet",
+        "--python",
+        VENV_PYTHON,
+    )
     run(*command, env=env, to_do=to_do)
 
 

@@ -53,6 +53,7 @@ async def swallowed(turn: Turn, bank: Bank, customer: Customer) -> Outcome:
 
 
 @cards.skill("activate or link a card", examples=examples.ACTIVATE)
+@cards.skill("unfreeze a card that was found again", examples=examples.FOUND)
 @for_customer
 async def activate(turn: Turn, bank: Bank, customer: Customer) -> Outcome:
     """Activate a new card, or free a frozen one that was found."""

@@ -51,18 +51,22 @@ ACTIVATE = (
     "where do I enter the activation number",
     "do new cards need activating?",
     "can't get this new card activated",
-    "good news, I found the card, can it be used once more?",
-    "the card I reported lost turned up in my jacket pocket",
-    "I would like to reactivate the card that I froze, it was at home all the time",
     "how do I link my card to the app?",
     "link a new card in the app",
     "where can I add a card so that the app shows it",
-    "please unfreeze my card, I have got it back",
-    "I found it again: put the card back in my app",
     "I can't see how to link this card with my account",
     "how to connect my bank card with your app",
+)
+FOUND = (
+    "good news, I found the card, can it be used once more?",
+    "the card I reported lost turned up in my jacket pocket",
+    "I would like to reactivate the card that I froze, it was at home all the time",
+    "please unfreeze my card, I have got it back",
+    "I found it again: put the card back in my app",
     "I thought my card was gone but found it, undo the block",
     "re-add my old card",
+    "my missing card was under the bed, please unfreeze it",
+    "I have my lost card again, take the freeze off",
 )
 ARRIVAL = (
     "my new card still hasn't arrived",

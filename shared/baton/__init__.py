@@ -5,7 +5,7 @@ Declare agents, say who may hand off to whom with `>>`, and put them into a `Tea
 """
 
 from baton.agent import Agent, Edge
-from baton.card import Card, SkillCard
+from baton.card import Card, Rule, SkillCard
 from baton.client import Client, Run
 from baton.config import Settings
 from baton.envelope import Envelope, Message, TrailEntry
@@ -22,6 +22,7 @@ from baton.hop.turn import Turn
 from baton.outcome import Answer, Approval, Ask, Handoff, Shift
 from baton.request import Failure, Question, Request, Result
 from baton.routing.decision import Classifier, RouteDecision
+from baton.routing.llm import LLMClassifier
 from baton.team import Group, Team
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Card",
     "Edge",
     "Group",
+    "Rule",
     "SkillCard",
     "Team",
     # what a turn gets and returns
@@ -51,6 +53,7 @@ __all__ = [
     # putting in one's own parts
     "Classifier",
     "Envelope",
+    "LLMClassifier",
     "RouteDecision",
     "Settings",
     # errors

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
-from baton.card import Card, SkillCard
+from baton.card import Card, Rule, SkillCard
 from baton.errors import TeamError
 from baton.outcome import Outcome
+from baton.routing import rules as routing_rules
 
 if TYPE_CHECKING:
     from baton.hop.turn import Turn
@@ -65,12 +66,14 @@ class Agent:
         examples: Requests it should get; better given to skills.
         skills: Names of skills, where the default handler does the work.
         handoffs: Names of agents elsewhere that it may hand off to.
+        rules: Requests that go to it before anything is classified.
         entry: False: reached by handoff or by `to`, never by the router.
         needs: A pydantic model that the facts have to satisfy before a handoff to it commits.
         concurrency: Hops at a time in one process, >= 1; None: `BATON_CONCURRENCY`.
         max_attempts: Attempts at one hop before the run fails, >= 1.
         timeout_s: Seconds one turn may take, > 0; then it is retried.
-        auto_handoff: True: a confident change of topic moves on without running the turn. Not acted on yet.
+        auto_handoff: True: a reply that is surely about something else goes on to the agent for it, without
+            running the turn; never back to one that had this run before.
         version: The agent's own version, shown in its card.
 
     Raises:
@@ -85,6 +88,7 @@ class Agent:
         examples: Sequence[str] = (),
         skills: Sequence[str] = (),
         handoffs: Sequence[str] = (),
+        rules: Sequence[Rule] = (),
         entry: bool = True,
         needs: type[BaseModel] | None = None,
         concurrency: int | None = None,
@@ -97,6 +101,7 @@ class Agent:
         self.description = description
         self.examples = tuple(examples)
         self.handoffs = tuple(handoffs)
+        self.rules = tuple(rules)
         self.entry = entry
         self.needs = needs
         self.concurrency = concurrency
@@ -108,7 +113,7 @@ class Agent:
         self.handlers: dict[str, Handler] = {}
         self.open_resources: Resources | None = None
         self._skills: dict[str, tuple[str, ...]] = dict.fromkeys(skills, ())
-        if problems := self._problems(examples, skills, handoffs):
+        if problems := [*self._problems(examples, skills, handoffs), *self._rule_problems(rules)]:
             raise TeamError(problems)
 
     def turn(self, handler: _H) -> _H:
@@ -163,16 +168,32 @@ class Agent:
         return found
 
     def card(self, targets: Sequence[str] = ()) -> Card:
-        """Return the agent's card, with `targets` beside its own `handoffs`."""
+        """Return the agent's card, with `targets` beside its own `handoffs`.
+
+        Raises:
+            TeamError: A rule names a skill that the agent does not have.
+        """
+        if problems := self.skill_problems():
+            raise TeamError(problems)
         return Card(
             name=self.name,
             description=self.description,
             skills=tuple(SkillCard(name=name, examples=examples) for name, examples in self._skills.items()),
             examples=self.examples,
+            rules=self.rules,
             entry=self.entry,
             targets=tuple(sorted({*self.handoffs, *targets})),
             version=self.version,
         )
+
+    def skill_problems(self) -> list[str]:
+        """Return what is wrong with the skills that rules name; known when all skills are declared."""
+        known = ", ".join(map(repr, self._skills)) or "none"
+        return [
+            f"agent {self.name!r}: rule {place} names the skill {rule.skill!r}; its skills: {known}"
+            for place, rule in enumerate(self.rules, start=1)
+            if rule.skill is not None and rule.skill not in self._skills
+        ]
 
     def __rshift__(self, other: object) -> Edge:
         return Edge([self], _ends(other))
@@ -182,6 +203,16 @@ class Agent:
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
+
+    def _rule_problems(self, given: object) -> list[str]:
+        who = f"agent {self.name!r}"
+        if not isinstance(given, list | tuple) or not all(isinstance(one, Rule) for one in given):
+            return [f"{who}: rules is {given!r}; it has to be a list of Rule(…)"]
+        told = (
+            [f"{who}: it has rules, but entry=False: the router never chooses it"] if given and not self.entry else []
+        )
+        found = [(place, why) for place, rule in enumerate(given, 1) for why in routing_rules.problems(rule)]
+        return told + [f"{who}: rule {place}: {why}" for place, why in found]
 
     def _problems(self, *lists: object) -> list[str]:
         who = f"agent {self.name!r}"

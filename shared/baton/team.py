@@ -14,6 +14,7 @@ from baton.card import Card
 from baton.config import Settings
 from baton.errors import TeamError
 from baton.routing.decision import Classifier
+from baton.routing.llm import LLMClassifier
 
 if TYPE_CHECKING:
     from baton.request import Result
@@ -31,6 +32,7 @@ class Part:
     """The team's name; None: whatever the journal belongs to."""
     fallback: str | None = None
     classifier: Classifier | None = None
+    llm: LLMClassifier | None = None
     is_whole: bool = False
     """True where no other process serves an agent of this team."""
 
@@ -66,7 +68,8 @@ class Team:
         agents: Agents without an edge.
         fallback: An agent, its name, or `"human"`: gets what the router cannot place and what
             a guard stopped. None: such runs fail and say why.
-        classifier: Places requests; None: the lexical classifier that ships with Baton.
+        classifier: Places requests; None: the offline classifier that ships with Baton.
+        llm: Is asked where the classifier is unsure; None: nobody is.
 
     Raises:
         TeamError: Names clash or are reserved, an edge names no agent; tells all of it at once.
@@ -80,9 +83,11 @@ class Team:
         agents: Sequence[Agent] = (),
         fallback: Agent | str | None = None,
         classifier: Classifier | None = None,
+        llm: LLMClassifier | None = None,
     ) -> None:
         self.name = name
         self.classifier = classifier
+        self.llm = llm
         self.fallback = fallback.name if isinstance(fallback, Agent) else fallback
         self._targets: dict[str, set[str]] = {}
         if problems := _wrong_kinds(edges, agents, fallback):
@@ -92,7 +97,8 @@ class Team:
         self.agents: dict[str, Agent] = {agent.name: agent for agent in given}
         for source, target in (pair for edge in edges for pair in edge.pairs()):
             self._targets.setdefault(_name(source), set()).add(_name(target))
-        problems = [*self._name_problems(given, ends), *self._handler_problems()]
+        problems = [*self._name_problems(given, ends), *self._handler_problems(), *_llm_problems(llm)]
+        problems += [told for agent in self.agents.values() for told in agent.skill_problems()]
         if problems:
             raise TeamError(problems)
 
@@ -124,6 +130,7 @@ class Team:
             team=self.name,
             fallback=self.fallback,
             classifier=self.classifier,
+            llm=self.llm,
         )
 
     async def run(self, text: str, *, timeout_s: float = 60.0, **request: Any) -> "Result":
@@ -180,6 +187,11 @@ class Team:
 
 def _name(end: Agent | str) -> str:
     return end if isinstance(end, str) else end.name
+
+
+def _llm_problems(llm: object) -> list[str]:
+    fits = llm is None or isinstance(llm, LLMClassifier)
+    return [] if fits else [f"llm is {llm!r}; it has to be an LLMClassifier(ask)"]
 
 
 def _wrong_kinds(edges: object, agents: object, fallback: object) -> list[str]:

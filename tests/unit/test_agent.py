@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from baton import Agent, Answer, Edge, Group, Turn
+from baton import Agent, Answer, Edge, Group, Rule, Turn
 from baton.errors import TeamError
 
 
@@ -141,3 +141,35 @@ def test_a_chain_of_edges_is_refused_with_what_to_write_instead() -> None:
 def test_an_edge_to_what_is_no_agent_is_refused(end: object) -> None:
     with pytest.raises(TeamError, match="is no agent; `>>` takes an Agent, a name, or a list of them"):
         _ = agent() >> end
+
+
+def test_rules_are_checked_when_they_are_declared_and_all_mistakes_told() -> None:
+    with pytest.raises(TeamError) as caught:
+        agent(rules=[Rule(pattern="fine"), Rule(pattern="("), Rule()], timeout_s=0)
+    told = caught.value.problems
+    assert len(told) == 3
+    assert "timeout_s" in told[0]
+    assert told[1:] == [
+        "agent 'cards': rule 2: its pattern '(' cannot be used: missing ): (",
+        "agent 'cards': rule 3: it has no condition and would hold for every request; give it a pattern or facts",
+    ]
+
+
+@pytest.mark.parametrize("value", [Rule(pattern="x"), ["x"], {"pattern": "x"}])
+def test_rules_are_a_list_of_rules(value: Any) -> None:
+    with pytest.raises(TeamError, match=r"rules is .*a list of Rule"):
+        agent(rules=value)
+
+
+def test_rules_of_an_agent_that_is_never_chosen_are_refused() -> None:
+    with pytest.raises(TeamError, match="has rules, but entry=False"):
+        agent(rules=[Rule(pattern="x")], entry=False)
+
+
+def test_a_rule_names_a_skill_of_its_agent_which_may_be_declared_later() -> None:
+    cards = agent(rules=[Rule(pattern="x", skill="freeze"), Rule(pattern="y", skill="thaw")])
+    with pytest.raises(TeamError, match=r"rule 1 names the skill 'freeze'; its skills: none\n.*rule 2"):
+        cards.card()
+    cards.skill("freeze")(answer)
+    cards.skill("thaw")(answer)
+    assert cards.card().rules == cards.rules

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from baton import Agent, Answer, Group, Team, Turn
+from baton import Agent, Answer, Group, LLMClassifier, Rule, Team, Turn
 from baton.errors import TeamError
 
 
@@ -110,3 +110,15 @@ def test_edges_to_the_reserved_names_are_allowed_and_need_no_declaration() -> No
     team = Team("desk", [cards >> ["human", "router"]])
     assert "cards" in team.agents
     assert repr(team) == "Team('desk', cards)"
+
+
+def test_a_rule_with_a_strange_skill_is_told_with_the_other_mistakes_of_the_team() -> None:
+    ruled = agent("ruled", rules=[Rule(pattern="x", skill="freeze")])
+    assert problems("Desk", agents=[ruled])[1:] == ["agent 'ruled': rule 1 names the skill 'freeze'; its skills: none"]
+
+
+def test_a_team_has_one_llm_beside_its_classifier_or_none() -> None:
+    assert problems("desk", agents=[cards], llm=print) == [f"llm is {print!r}; it has to be an LLMClassifier(ask)"]
+    llm = LLMClassifier(lambda _: "cards")
+    assert Team("desk", agents=[cards], llm=llm).whole().llm is llm
+    assert Team("desk", agents=[cards]).whole().llm is None

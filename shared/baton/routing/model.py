@@ -1,16 +1,23 @@
-"""The offline model of one set of cards: how probable and how similar each agent is for a text.
+"""The offline model of one set of cards: how probable each agent is for a text, and how familiar the text is.
 
-In: a `TrainingSet`. Out: `Scores` of texts; `calibration` finds the threshold, `lexical` decides.
+In: a `TrainingSet`. Out: `Scores` of texts; `calibration` finds the threshold, `offline` decides.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from baton.routing.features import FloatArray
-from baton.routing.index import TextIndex
+from baton.routing.features import FloatArray, normalise
+from baton.routing.likeness import Comparer, Likeness, Mask
+from baton.routing.minilm import Encoder
 from baton.routing.softmax import Head, IntArray, Prototypes, Regression, affordable_iterations, softmax
 from baton.routing.training_set import TrainingSet
+
+_NEAREST = 3
+"""So many of the nearest texts tell whether something of the kind was seen; a single one may be chance."""
+_PIVOT_TEXTS = 200
+_BLOCK = 512  # texts compared at a time; bounds the memory where there are thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +29,11 @@ class Scores:
     skills: FloatArray
     """Probability per skill, shape (rows, skills)."""
     nearest: FloatArray
-    """Cosine with the most similar text of each agent, shape (rows, agents)."""
+    """Cosine with the most similar text of each agent, 0 to 1, shape (rows, agents)."""
+    background: FloatArray
+    """Cosine with the most similar text of the background, 0 to 1, shape (rows,)."""
+    familiar: FloatArray
+    """How much the text is like what any agent handles, 0 to 1, shape (rows,)."""
 
     def best(self) -> IntArray:
         """Return the most probable agent of each row."""
@@ -30,37 +41,55 @@ class Scores:
         return best
 
     def confidences(self) -> FloatArray:
-        """Return, per row, the best agent's probability times its nearest text's similarity, 0 to 1.
+        """Return, per row, how sure it is that the best agent should have the text, 0 to 1.
+
+        Both have to hold: no other agent is as probable, and texts of the kind have been seen. The root
+        gives the second the greater say, which is what tells foreign texts from own ones.
 
         Source:
-            research/routing.md section 3: the product ranks what no agent handles better than either.
+            docs/routing.md, 'How sure is sure': what other measures give.
         """
-        chosen = self.best()[:, np.newaxis]
-        product = np.take_along_axis(self.agents, chosen, 1) * np.take_along_axis(self.nearest, chosen, 1)
-        return np.ravel(product)
+        confidences: FloatArray = np.sqrt(self.agents.max(axis=1)) * self.familiar
+        return confidences
 
 
-class LexicalModel:
-    """Similarities with the texts of a training set, and the classes learnt from them."""
+class OfflineModel:
+    """Likenesses with the texts of a training set, and the classes learnt from them.
 
-    def __init__(self, training: TrainingSet) -> None:
-        """Index the texts and train; under a second for some hundred texts.
+    Args:
+        training: At least one agent.
+        encoder: Gives the texts' meaning; None: words alone.
+        known: Vectors that are known already, by text.
+    """
 
-        Args:
-            training: At least one agent.
-        """
+    def __init__(
+        self, training: TrainingSet, encoder: Encoder | None = None, known: Mapping[str, FloatArray] | None = None
+    ) -> None:
         self.training = training
-        self._index = TextIndex(training.texts)
-        self._head = self._trained_head()
+        self._comparer = Comparer(training.texts, encoder, known or {})
         every_agent = np.arange(len(training.agents) + 1)
         self.agent_of_text: IntArray = training.agent_of[training.skill_of]
         self._first_text = np.searchsorted(self.agent_of_text, every_agent)
         self._first_skill = np.searchsorted(training.agent_of, every_agent)
+        self._head = self._trained_head()
+        self._pivot = np.float32(0.0)
+        self._pivot = self._found_pivot()
 
-    def scores(self, text: str) -> Scores:
-        """Score one text: one row."""
-        similarities = self._index.similarities(text)[np.newaxis]
-        return self._scored(similarities, self._head.logits(similarities))
+    @property
+    def vectors(self) -> dict[str, FloatArray]:
+        """The vectors of the training set's texts, by text."""
+        return dict(zip(self.training.texts, self._comparer.vectors, strict=True))
+
+    def scores(self, texts: Sequence[str], without: frozenset[str] = frozenset()) -> Scores:
+        """Score texts, one row each.
+
+        Args:
+            texts: At least one.
+            without: Agents to be left out, as if they had no card.
+        """
+        gone = np.array([agent in without for agent in self.training.agents] + [False])
+        words = [normalise(text) for text in texts]
+        return self._scored(self._comparer.compare(words, self._comparer.encode(words)), gone)
 
     def scores_left_out(self, rows: IntArray, *, agent_too: bool) -> Scores:
         """Score texts of the training set as if they had not been in it, without training anew.
@@ -69,41 +98,70 @@ class LexicalModel:
             rows: Indices of texts, shape (rows,).
             agent_too: Also as if the text's agent did not exist: its other texts and skills do not count.
         """
-        similarities = np.stack([self._index.similarities(self.training.texts[row]) for row in rows])
-        for place, row in enumerate(rows):
-            similarities[place, self._agent_texts(row) if agent_too else row] = 0.0
-        logits = self._head.logits(similarities)
-        if agent_too:
-            for place, row in enumerate(rows):
-                agent = self.agent_of_text[row]
-                logits[place, self._first_skill[agent] : self._first_skill[agent + 1]] = -np.inf
-        return self._scored(similarities, logits)
+        everyone = np.arange(len(self.training.agents) + 1)
+        gone = self.agent_of_text[rows, np.newaxis] == everyone if agent_too else np.zeros((len(rows), 1), np.bool_)
+        itself = np.arange(len(self.training.texts)) == rows[:, np.newaxis]
+        return self._scored(self._among(rows).forgetting(itself), gone)
 
-    def best_skill(self, scores: Scores, agent: int) -> str | None:
-        """Return the name of the most probable skill of `agent`, an index, in the first row of `scores`."""
+    def best_skill(self, scores: Scores, row: int, agent: int) -> str | None:
+        """Return the name of the most probable skill of `agent`, an index, in a row of `scores`."""
         first = int(self._first_skill[agent])
-        skills = scores.skills[0, first : self._first_skill[agent + 1]]
+        skills = scores.skills[row, first : self._first_skill[agent + 1]]
         return self.training.skills[first + int(skills.argmax())]
 
-    def _agent_texts(self, row: int) -> slice:
-        agent = self.agent_of_text[row]
-        return slice(self._first_text[agent], self._first_text[agent + 1])
+    def _among(self, rows: IntArray) -> Likeness:
+        """Compare texts of the set with all of it."""
+        return self._comparer.compare([self.training.texts[row] for row in rows], self._comparer.vectors[rows])
 
     def _trained_head(self) -> Head:
         classes = self.training.skill_of
         iterations = affordable_iterations(len(classes), len(self.training.skills) + 1)
         if not iterations:
             return Prototypes(classes)
-        gram = np.stack([self._index.similarities(text) for text in self.training.texts])
+        rows = np.arange(len(classes))
+        parts = [self._among(rows[start : start + _BLOCK]).both() for start in range(0, len(rows), _BLOCK)]
+        gram = np.concatenate(parts)
         return Regression(gram, classes, weights=_weights(classes), iterations=iterations)
 
-    def _scored(self, similarities: FloatArray, logits: FloatArray) -> Scores:
-        skills = softmax(logits)
+    def _found_pivot(self) -> np.float32:
+        """Return the usual energy of requests that the agents handle: half of them are more familiar, half less."""
+        examples = np.flatnonzero(self.training.is_example)
+        own = examples if len(examples) else np.flatnonzero(self.agent_of_text < len(self.training.agents))
+        rows = own[np.linspace(0, len(own) - 1, min(len(own), _PIVOT_TEXTS)).astype(np.int64)]
+        itself = np.arange(len(self.training.texts)) == rows[:, np.newaxis]
+        among = self._among(rows)
+        energies = [_energy(self._head.logits(one.both())[:, :-1]) for one in (among, among.forgetting(itself))]
+        # Of two agents with the same text each pulls with all its might; without one the other has its way.
+        return np.float32(min(np.median(one) for one in energies))
+
+    def _scored(self, likeness: Likeness, gone: Mask) -> Scores:
+        """Score likenesses, as if the agents of `gone`, shape (agents + 1,) or (rows, agents + 1), were none."""
+        gone = np.broadcast_to(gone, (len(likeness.words), len(self.training.agents) + 1))
+        likeness = likeness.forgetting(gone[:, self.agent_of_text])
+        logits = np.where(gone[:, self.training.agent_of], -np.inf, self._head.logits(likeness.both()))
+        skills, nearness = softmax(logits), likeness.nearness()
+        nearest = np.maximum.reduceat(nearness, self._first_text, axis=1)
+        own = nearness[:, : self._first_text[-1]]
+        count = min(_NEAREST, own.shape[1])
+        typical = np.partition(own, -count, axis=1)[:, -count:].mean(axis=1)
         return Scores(
             agents=np.add.reduceat(skills, self._first_skill, axis=1)[:, :-1],
             skills=skills[:, :-1],
-            nearest=np.maximum.reduceat(similarities, self._first_text, axis=1)[:, :-1],
+            nearest=nearest[:, :-1],
+            background=nearest[:, -1],
+            familiar=typical / (1 + np.exp(self._pivot - _energy(logits[:, :-1]))),
         )
+
+
+def _energy(logits: FloatArray) -> FloatArray:
+    """Return the logarithm of the sum of exponentials, row by row; it ranks the unfamiliar better than a probability.
+
+    Source:
+        Liu et al., Energy-based Out-of-distribution Detection, NeurIPS 2020.
+    """
+    most = np.maximum(logits.max(axis=1), np.float32(-80.0))
+    energy: FloatArray = most + np.log(np.exp(logits - most[:, np.newaxis]).sum(axis=1) + np.float32(1e-30))
+    return energy
 
 
 def _weights(classes: IntArray) -> FloatArray:

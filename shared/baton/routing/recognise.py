@@ -1,56 +1,146 @@
 """Whether a message in a running conversation is for another agent than the active one.
 
-In: a classification of the message, over the cards of all routable agents. Out: a `Shift`, or None: the
-conversation stays where it is; the router and `turn.shift` go by it.
+In: a classification of the message, and what was said before it. Out: a `Shift`, or None: the
+conversation stays where it is; the router, `turn.shift` and `auto_handoff` go by it.
 """
 
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 
 from baton.outcome import Shift
 from baton.routing.decision import RouteDecision
+from baton.routing.rules import MAX_CHARS
 
 MAX_TARGETS = 2
+FALSE_SHARE = 0.02
+"""Share of the messages that should stay which may be handed off: the recogniser's one knob."""
+HINT_FACTOR = 4.0
+"""A shift is worth a hint to the active agent where so many times the false handoffs would be allowed."""
+_PLAIN_MARGIN = 0.4
+_CLIP = 8.0
+_WORD = re.compile(r"\w+")
+_CLOSING = re.compile(
+    r"\b(anything else|something else|what else|further|booked|booking|reference|successful\w*|confirmed|done|reserved"
+    r"|scheduled|purchased|transferred|enjoy|welcome|has been|have been)\b",
+    re.IGNORECASE,
+)
+"""What an agent says when it has done its work: a change of topic is likelier after it. English."""
 
 
 @dataclass(frozen=True, slots=True)
-class ShiftPolicy:
-    """How far another agent must lead the active one, in probability."""
+class Heard:
+    """A user's message in a conversation that an agent has."""
 
-    margin: float = 0.4
-    """0 to 1; from this lead on the shift is confident. The knob: the more, the fewer false handoffs."""
-    hint_margin: float = 0.2
-    """0 to `margin`; from this lead on the active agent is told, and decides itself."""
-
-
-DEFAULT_POLICY = ShiftPolicy()
-"""Chosen on MultiWOZ and SGD development dialogues: with 10 examples an agent, 1 to 2 false handoffs in 100
-follow-ups and 7 of 10 true ones found; with 40, 3 to 4 and 9 of 10."""
+    text: str
+    active: str
+    """The agent that has the conversation."""
+    said: str = ""
+    """What an agent said last before the message; may be empty."""
+    likeness: float = 0.0
+    """How alike the message is to `said`, -1 to 1; an answer resembles its question."""
 
 
-def recognise(decision: RouteDecision, active: str, *, policy: ShiftPolicy = DEFAULT_POLICY) -> Shift | None:
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A logistic function of `features`, and where to cut it."""
+
+    weights: tuple[float, ...]
+    """As many as there are features."""
+    bias: float
+    cuts: tuple[tuple[float, float], ...]
+    """Pairs of a share of messages that should stay, ascending, and the score that such a share exceeds."""
+
+    def score(self, values: Sequence[float]) -> float:
+        """Return how much speaks for a handoff; any number."""
+        return self.bias + sum(weight * value for weight, value in zip(self.weights, values, strict=True))
+
+    def cut(self, false_share: float) -> float:
+        """Return the score above which about `false_share` (0 to 1) of the messages that should stay lie."""
+        if false_share <= 0.0:
+            return math.inf
+        for (share, cut), (next_share, next_cut) in zip(self.cuts, self.cuts[1:], strict=False):
+            if false_share <= share:
+                return cut
+            if false_share < next_share:
+                along = (false_share - share) / (next_share - share)
+                return cut + along * (next_cut - cut)
+        return self.cuts[-1][1]
+
+
+@cache
+def gates() -> Mapping[str, Gate]:
+    """Return the gates that ship with Baton, by the classifier's method.
+
+    Source:
+        Fitted by `python -m tests.evals.gate` on development dialogues of MultiWOZ 2.1 and SGD.
+    """
+    stored = json.loads(resources.files("baton.routing").joinpath("gate.json").read_text(encoding="utf-8"))
+    return {
+        method: Gate(tuple(one["weights"]), one["bias"], tuple((share, cut) for share, cut in one["cuts"]))
+        for method, one in stored.items()
+    }
+
+
+def recognise(
+    decision: RouteDecision, heard: Heard, *, false_share: float = FALSE_SHARE, gate: Gate | None = None
+) -> Shift | None:
     """Compare the active agent with the others; in doubt the conversation stays.
 
     Args:
-        decision: The message's classification. One that abstains moves nothing: "yes" and "Friday"
-            resemble nobody's examples.
-        active: The agent that has the conversation. One that was not among the cards gets the
-            probability that `decision.scores` leave over.
-        policy: The leads that count.
+        decision: The message's classification, over the routable agents and the active one.
+        heard: The message, and what was said before it.
+        false_share: Of the messages that should stay, about this share is handed off, 0 to 1; 0: none is.
+        gate: Decides; None: the one that ships with Baton for the decision's method.
 
     Returns:
         None: stay. A shift that is not confident is for the active agent to judge.
 
     Source:
-        research/routing.md section 4: choosing the likeliest agent for each turn hands off half of the
-        follow-ups; a margin for the active agent cures most of it.
+        research/routing.md section 4: choosing the likeliest agent for each message hands off half of the
+        follow-ups; docs/routing.md has what the gate gives.
     """
-    if decision.agent is None:
+    others = sorted((name for name in decision.scores if name != heard.active), key=lambda n: (-decision.scores[n], n))
+    gate = gate or gates().get(decision.method)
+    if gate is None or not decision.nearest or not others:
+        return _by_margin(decision, heard.active)
+    score = gate.score(features(decision, heard, others[0]))
+    if score <= gate.cut(false_share * HINT_FACTOR):
         return None
-    scores = decision.scores or {decision.agent: decision.confidence}  # rules have no scores
-    own = scores.get(active, max(0.0, 1.0 - sum(scores.values())))
-    leads = {agent: score - own for agent, score in scores.items() if agent != active}
-    ahead = sorted((a for a in leads if leads[a] >= policy.hint_margin), key=lambda a: (-leads[a], a))
-    if decision.agent not in ahead:
+    targets = tuple((name, decision.scores[name]) for name in others[:MAX_TARGETS])
+    return Shift(targets, confident=score > gate.cut(false_share))
+
+
+def features(decision: RouteDecision, heard: Heard, other: str) -> tuple[float, ...]:
+    """Return what the gate goes by; none of it depends on who the agents are.
+
+    Args:
+        decision: The message's classification.
+        heard: The message, and what was said before it.
+        other: The likeliest agent but the active one.
+    """
+    p_other = decision.scores[other]
+    p_active = decision.scores.get(heard.active, max(0.0, 1.0 - sum(decision.scores.values())))
+    lead = math.log(p_other + 1e-6) - math.log(p_active + 1e-6)
+    return (
+        max(-_CLIP, min(_CLIP, lead)),
+        p_other,
+        math.log(1 + len(_WORD.findall(heard.text[:MAX_CHARS]))),
+        heard.likeness,
+        decision.background,
+        decision.nearest[other] - decision.background,
+        1.0 if _CLOSING.search(heard.said[-MAX_CHARS:]) else 0.0,  # it is said at the end
+    )
+
+
+def _by_margin(decision: RouteDecision, active: str) -> Shift | None:
+    """Judge what a rule or a classifier of the user's decided, which has no scores that a gate could read."""
+    if decision.agent in (None, active):
         return None
-    targets = tuple((agent, scores[agent]) for agent in ahead[:MAX_TARGETS])
-    return Shift(targets, confident=leads[decision.agent] >= policy.margin)
+    score = decision.scores.get(str(decision.agent), decision.confidence)
+    own = decision.scores.get(active, 0.0)
+    return Shift(((str(decision.agent), score),), confident=score - own >= _PLAIN_MARGIN)

@@ -43,17 +43,21 @@ class TrainingSet:
     """Per text: a request that a card gives as an example; not a name, a description or background."""
 
 
-def collect(cards: Sequence[Card]) -> TrainingSet:
+def collect(cards: Sequence[Card], foreign: Sequence[str] = ()) -> TrainingSet:
     """Gather the texts of `cards` and the background.
 
     Args:
         cards: In any order. Skills of one name, and cards of one name, are taken together.
+        foreign: Requests that none of them handles; they join the background.
     """
     limit = _examples_per_skill(cards)
     by_agent: dict[str, dict[str | None, dict[str, bool]]] = {}
     for card in cards:
         skills = by_agent.setdefault(card.name, {})
-        _add(skills.setdefault(None, {}), (card.name, card.description), card.examples[:limit])
+        named = {normalise(skill.name) for skill in card.skills}
+        titles = [title for title in (card.name, card.description) if normalise(title) not in named]
+        if titles or card.examples:  # what also names a skill would pull two ways
+            _add(skills.setdefault(None, {}), titles, card.examples[:limit])
         for skill in card.skills:
             _add(skills.setdefault(skill.name, {}), (skill.name,), skill.examples[:limit])
     return _assembled(
@@ -63,6 +67,7 @@ def collect(cards: Sequence[Card]) -> TrainingSet:
             for agent, skills in sorted(by_agent.items())
             for skill, texts in sorted(skills.items(), key=lambda item: item[0] or "")
         ],
+        dict.fromkeys((*background(), *filter(None, map(normalise, foreign)))),
     )
 
 
@@ -85,14 +90,14 @@ def _add(texts: dict[str, bool], titles: Iterable[str], examples: Iterable[str])
     texts.update((words, True) for words in map(normalise, examples) if words)
 
 
-def _assembled(agents: tuple[str, ...], grouped: Sequence[_Group]) -> TrainingSet:
+def _assembled(agents: tuple[str, ...], grouped: Sequence[_Group], nobodys: Iterable[str]) -> TrainingSet:
     position = {agent: index for index, agent in enumerate(agents)}
     rows = [
         (text, index, is_example)
         for index, (_, _, texts) in enumerate(grouped)
         for text, is_example in sorted(texts.items())
     ]
-    rows += [(text, len(grouped), False) for text in background()]
+    rows += [(text, len(grouped), False) for text in nobodys]
     return TrainingSet(
         agents=agents,
         skills=tuple(skill for _, skill, _ in grouped),

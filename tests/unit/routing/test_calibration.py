@@ -10,10 +10,13 @@ from baton.routing import calibration
 from baton.routing.calibration import (
     DEFAULT_THRESHOLD,
     LEAST_THRESHOLD,
+    Calibration,
     best_threshold,
-    calibrated_threshold,
+    calibrated,
+    fitted,
+    traffic_threshold,
 )
-from baton.routing.model import LexicalModel
+from baton.routing.model import OfflineModel
 from baton.routing.training_set import collect
 
 SHARES = st.floats(0.0, 1.0, width=32)
@@ -76,10 +79,10 @@ def test_the_share_bounds_what_is_rejected(own: list[float], foreign: list[float
 def test_the_threshold_of_a_desk_separates_its_own_requests_from_foreign_ones(
     desk: tuple[Card, ...],
 ) -> None:
-    model = LexicalModel(collect(desk))
-    found = calibrated_threshold(model, reject_share=0.1)
-    assert model.scores("the kitchen tap leaks").confidences()[0] > found
-    assert model.scores("who won the football match").confidences()[0] < found
+    model = OfflineModel(collect(desk))
+    found = calibrated(model, reject_share=0.1).threshold
+    assert model.scores(["the kitchen tap leaks"]).confidences()[0] > found
+    assert model.scores(["who won the football match"]).confidences()[0] < found
 
 
 @pytest.mark.parametrize(("agents", "kinds"), [(1, 1), (3, 2)])
@@ -93,18 +96,51 @@ def test_background_and_the_examples_of_agents_that_are_left_out_play_foreign(
         return best_threshold(own, right, foreign, **share)
 
     monkeypatch.setattr(calibration, "best_threshold", spy)
-    calibrated_threshold(LexicalModel(collect(desk[:agents])), reject_share=0.1)
+    calibrated(OfflineModel(collect(desk[:agents])), reject_share=0.1)
     assert len(seen[0]) == kinds
     assert all(float(np.median(kind)) < 0.1 for kind in seen[0])
 
 
 def test_more_may_be_rejected_and_the_threshold_rises(desk: tuple[Card, ...]) -> None:
-    model = LexicalModel(collect(desk))
-    low, high = (calibrated_threshold(model, reject_share=share) for share in (0.1, 0.9))
+    model = OfflineModel(collect(desk))
+    low, high = (calibrated(model, reject_share=share).threshold for share in (0.1, 0.9))
     assert low < high
 
 
 def test_cards_without_examples_get_the_default() -> None:
     skills = (SkillCard(name="ask"), SkillCard(name="answer"))
     cards = [Card(name=name, description=name, skills=skills) for name in ("a", "b")]
-    assert calibrated_threshold(LexicalModel(collect(cards)), reject_share=0.1) == DEFAULT_THRESHOLD
+    assert calibrated(OfflineModel(collect(cards)), reject_share=0.1).threshold == DEFAULT_THRESHOLD
+
+
+def test_a_probability_is_the_share_that_is_right() -> None:
+    own = np.linspace(0.05, 0.9, 400).astype(np.float32)
+    chance = np.random.default_rng(1).random(400)
+    right = chance < own**0.5
+    slope, offset = fitted(own, right, np.full(50, 0.02, dtype=np.float32))
+    found = Calibration(slope, offset, 0.1).probability(own)
+    for low, high in ((0, 130), (130, 260), (260, 400)):
+        assert float(found[low:high].mean()) == pytest.approx(float(right[low:high].mean()), abs=0.07)
+
+
+@given(own=CONFIDENCES, foreign=CONFIDENCES, rights=st.lists(st.booleans(), min_size=60, max_size=60))
+def test_probabilities_keep_the_order(own: list[float], foreign: list[float], rights: list[bool]) -> None:
+    slope, offset = fitted(np.array(own, np.float32), np.array(rights[: len(own)]), np.array(foreign, np.float32))
+    found = Calibration(slope, offset, 0.1).probability(np.linspace(0.0, 1.0, 50))
+    assert np.all(np.diff(found) >= 0.0)
+    assert 0.0 <= found[0] <= found[-1] <= 1.0
+
+
+def test_the_threshold_of_traffic_separates_its_rows_and_says_so_in_six_digits() -> None:
+    own = [(0.123457 + n / 100, True) for n in range(30)]
+    assert traffic_threshold(own, [[0.05] * 10], reject_share=0.1) == 0.123457
+    assert traffic_threshold(own, [[0.13] * 10], reject_share=0.1) == 0.133457
+    assert traffic_threshold(own, [[0.05] * 19 + [0.14]], reject_share=0.1) == 0.123457
+    wrong = [(confidence, confidence > 0.14) for confidence, _ in own]
+    assert traffic_threshold(wrong, [[0.05] * 19 + [0.14]], reject_share=0.1) == 0.143457
+
+
+def test_the_threshold_of_traffic_rejects_no_more_of_its_own_than_it_may() -> None:
+    own = [(0.1 + n / 100, True) for n in range(30)]
+    assert traffic_threshold(own, [[0.119] * 10], reject_share=0.1) == 0.12
+    assert traffic_threshold(own, [[0.125] * 10], reject_share=0.1) == LEAST_THRESHOLD

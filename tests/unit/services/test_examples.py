@@ -9,7 +9,7 @@ from services.team import desk
 
 DEPARTMENTS = ("cards", "payments", "cash", "transfers", "topups", "exchange", "account")
 EXAMPLES_MIN = 6
-SKILLS_MIN, SKILLS_MAX = 6, 15
+SKILLS_MIN, SKILLS_MAX = 6, 16
 
 
 def words(text: str) -> str:

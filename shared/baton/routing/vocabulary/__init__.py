@@ -1,0 +1,1 @@
+"""The words that the encoder knows: third-party data; see NOTICE and LICENSE beside it."""
