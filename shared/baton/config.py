@@ -47,6 +47,10 @@ class Settings(BaseModel):
     """Runs that a tenant may have under way, so that others get their turn; unless set, any number."""
     sticky_s: float = Field(default=3600.0, ge=0)
     """Seconds for which a follow-up goes to the agent that answered last."""
+    false_handoffs: float = Field(default=0.02, ge=0, le=0.4)
+    """Share of the messages that should stay with their agent which may be moved to another; 0: none is."""
+    encoder: Literal["auto", "none"] = "auto"
+    """`auto`: the router reads what requests mean where the extra `embed` is installed; `none`: by words alone."""
     max_hops: int = Field(default=16, ge=1, le=1000)
     """Hops a run may take unless its request says otherwise; replies and waits do not count."""
     retry_base_s: float = Field(default=2.0, gt=0, le=300)

@@ -211,6 +211,11 @@ class HopName(NamedTuple):
         return cls(name.run_id, name.seq)
 
 
+def last_said(envelope: Envelope, role: str) -> str:
+    """Return what was said last by `user`, `agent` or `person`, as far as it was transferred; else the empty text."""
+    return next((message.text for message in reversed(envelope.messages) if message.role == role), "")
+
+
 def decode(body: bytes) -> Envelope:
     """Return the envelope in a whole body.
 

@@ -4,21 +4,24 @@ In: hop 0 of a run, or a hop of an agent that asked for a new choice. Out: a `Ro
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from baton.envelope import Envelope
+from baton.envelope import Envelope, last_said
 from baton.errors import TurnTimeoutError
+from baton.hop.judge import Judge
 from baton.hop.leases import Held
 from baton.hop.surroundings import Surroundings
 from baton.hop.taking import Taken
-from baton.hop.threads import in_thread
 from baton.journal.records import Claim
 from baton.protocol import route
 from baton.protocol.guards import Graph
-from baton.routing.decision import Classifier
-from baton.routing.recognise import recognise
+from baton.routing.decision import RouteDecision
+
+if TYPE_CHECKING:
+    from baton.routing.offline import OfflineClassifier
 
 CLASSIFY_TIMEOUT_S = 60.0
 """Seconds that one classification may take; the first one learns the cards."""
@@ -28,7 +31,7 @@ class RouterTaker:
     """Takes the router's turns.
 
     Args:
-        classifier: Places what nobody is named for.
+        judge: Places what nobody is named for.
         shared: Has the registered cards.
         sticky_s: Seconds for which a conversation stays with its agent.
         needs: What agents need of the facts, as far as this process knows them.
@@ -37,15 +40,10 @@ class RouterTaker:
     max_attempts = 6
 
     def __init__(
-        self,
-        classifier: Classifier,
-        shared: Surroundings,
-        *,
-        sticky_s: float,
-        needs: Mapping[str, type[BaseModel]],
+        self, judge: Judge, shared: Surroundings, *, sticky_s: float, needs: Mapping[str, type[BaseModel]]
     ) -> None:
         self.needs = needs
-        self._classifier = classifier
+        self._judge = judge
         self._shared = shared
         self._sticky_s = sticky_s
 
@@ -67,7 +65,7 @@ class RouterTaker:
         found = await self._choose(envelope, asked, graph)
         if found.how == route.FALLBACK:
             await held.insist(self._shared.refresh)  # whom it is for may have been deployed a moment ago
-            if self._shared.graph() != graph:
+            if not self._shared.graph().has_team_of(graph):
                 found = await self._choose(envelope, asked, self._shared.graph())
         return Taken(found)
 
@@ -77,25 +75,37 @@ class RouterTaker:
             return found
         try:
             async with asyncio.timeout(CLASSIFY_TIMEOUT_S):
-                return await in_thread(self.decide, _latest(envelope), asked, graph)
+                return await self._classified(envelope, asked, graph)
         except TimeoutError as error:
             raise TurnTimeoutError(f"the classifier took longer than {CLASSIFY_TIMEOUT_S:g} s") from error
 
-    def decide(self, text: str, asked: route.RouteInput, graph: Graph) -> route.Routed:
-        """Classify `text` and return where it goes."""
-        decision = self._classifier.classify(text, route.routable(graph.cards, asked.without))
-        shift = recognise(decision, asked.active) if asked.active else None
-        return route.choose(asked, graph, decision, shift)
+    async def _classified(self, envelope: Envelope, asked: route.RouteInput, graph: Graph) -> route.Routed:
+        text = last_said(envelope, "user") or envelope.request_text
+        is_new = asked.active not in graph.cards  # a message in a conversation mostly stays: no model is asked
+        without = frozenset([asked.without] if asked.without else [])
+
+        async def decide(without: frozenset[str]) -> RouteDecision:
+            return await self._judge.decide(text, graph, facts=envelope.facts, without=without, asks_llm=is_new)
+
+        decision, shift = await decide(without), None
+        if asked.active:
+            said = last_said(envelope, "agent")
+            shift = await self._judge.shift(decision, text, active=asked.active, said=said)
+        chosen = route.choose(asked, graph, decision, shift)
+        if not route.is_idle(chosen, graph):
+            return chosen
+        idle = frozenset(name for name in graph.cards if not graph.is_live(name))
+        return route.instead(chosen, await decide(without | idle))
 
 
-def _latest(envelope: Envelope) -> str:
-    """Return what the user said last: the request, or a later reply."""
-    said = [message.text for message in envelope.messages if message.role == "user"]
-    return said[-1] if said else envelope.request_text
+def default_classifier(*, is_lexical: bool = False, foreign: Sequence[str] = ()) -> "OfflineClassifier":
+    """Return the classifier that ships with Baton; imports numpy and, where it is installed, the model.
 
+    Args:
+        is_lexical: True: by words alone, whatever is installed.
+        foreign: Requests that no agent handles, beside those that ship with Baton.
+    """
+    from baton.routing.minilm import encoder
+    from baton.routing.offline import OfflineClassifier
 
-def default_classifier() -> Classifier:
-    """Return the classifier that ships with Baton; imports numpy."""
-    from baton.routing.lexical import LexicalClassifier
-
-    return LexicalClassifier()
+    return OfflineClassifier(None if is_lexical else encoder(), foreign=foreign)

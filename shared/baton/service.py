@@ -8,26 +8,29 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from functools import partial
 from itertools import chain, repeat
 from typing import Any
 
 from baton import failpoints
 from baton.agent import ROUTER, Agent
-from baton.broker.contract import Broker, Consumer, Hint
+from baton.broker.contract import Broker, Consumer
 from baton.broker.memory import MemoryBroker
 from baton.client import Client
 from baton.config import Settings
 from baton.errors import BrokerError, BrokerUnavailableError, ConfigError, JournalError
 from baton.health import Health
+from baton.hop.judge import Judge
 from baton.hop.leases import Leases, ack_after_s
-from baton.hop.publishing import publish
 from baton.hop.surroundings import Surroundings
 from baton.hop.taking import AgentTaker, GoneTaker, TurnTaker
 from baton.hop.watchdog import Watchdog
 from baton.hop.worker import Worker
+from baton.housekeeping import admit, keep_house, told
 from baton.ingress import DeadReader, Ingress
 from baton.journal.contract import Journal
+from baton.presence import Presence
 from baton.protocol.guards import Graph, may_publish
 from baton.results import ResultSender
 from baton.router import RouterTaker, default_classifier
@@ -40,10 +43,8 @@ logger = logging.getLogger("baton")
 
 NOTICE_S = 0.2
 """How often the journal is asked whether another process wrote, in seconds."""
-REFRESH_S = 5.0
-"""How often the cards of agents in other processes are read, in seconds."""
-ADMIT_S = 0.05
-"""Least time between two looks for runs to admit, in seconds."""
+REFRESH_S = 1.0
+"""How often it is read who serves, in seconds: with `LIVE_S`, a killed agent is known after 5 at most."""
 JOURNAL_WAIT_S = 2.0
 """How long `/readyz` waits for the journal, in seconds."""
 
@@ -70,8 +71,15 @@ class Service:
         self._part = part
         self._broker = broker
         self._edge = broker if part.has_router and is_edge(broker) else None
+        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        served = [*part.agents, *([ROUTER] if part.has_router else [])]
+        has_others = not isinstance(broker, MemoryBroker)
+        self._presence = Presence(journal, self._owner, served) if has_others else None
         self._settings = settings
         self._graph = Graph({card.name: card for card in part.cards}, part.fallback)
+        own, is_lexical = part.classifier, settings.encoder == "none"
+        make = (lambda: own) if own else partial(default_classifier, is_lexical=is_lexical)
+        self._judge = Judge(make, part.llm, false_share=settings.false_handoffs)
         self._leases = Leases(journal, settings.lease_s, ack_after_s=ack_after_s(settings.consumer_timeout_s))
         self._workers: list[Worker] = []
         self._telemetry.watch_load(lambda: [worker.load for worker in self._workers])
@@ -97,6 +105,8 @@ class Service:
         await self.journal.start(serves=True, team=self._part.team)
         try:
             gone = await self._register()
+            if self._presence is not None:
+                await self._presence.say()
             await self._refresh()
             try:
                 await self._broker.start()
@@ -116,28 +126,34 @@ class Service:
         if self._output is not None:
             self._begin(self._telemetry.keep(self.journal))
         if self._part.has_router:
-            self._begin(self._keep_house())
-            if self._settings.tenant_running is not None:
-                self._begin(self._admit(self._settings.tenant_running))
-        if not isinstance(self._broker, MemoryBroker):
-            self._begin(self._keep_fresh())
+            told_to, every_s, running = self._telemetry, self._settings.poll_s, self._settings.tenant_running
+            self._begin(keep_house(self.journal, self._broker, told_to, every_s=every_s))
+            if running is not None:
+                self._begin(admit(self.journal, self._broker, told_to, tenant_running=running, every_s=every_s))
+        if self._presence is not None:
+            self._begin(self._presence.keep(), self._keep_fresh())
 
     async def stop(self, *, grace_s: float | None = None) -> None:
-        """Finish what runs within the grace period, hand back the rest, and close.
+        """Take no more work, finish what runs within the grace period, hand back the rest, and close.
 
         Args:
             grace_s: Seconds, >= 0; None: `BATON_GRACE_S`.
         """
         self._is_stopping = True
+        # First of all, so that routers choose others from now on; a journal that is away takes its time beside it.
+        leaving = asyncio.create_task(self._presence.leave()) if self._presence is not None else None
         grace = self._settings.grace_s if grace_s is None else grace_s
         for consumer in self._consumers:
             await consumer.cancel()
         await asyncio.gather(*(worker.stop(grace) for worker in self._workers))
+        if leaving is not None:
+            await leaving
         if self._dead_reader is not None:
             await self._dead_reader.stop()
         for chore in self._chores:
             chore.cancel()
         await asyncio.gather(*self._chores, return_exceptions=True)
+        self._judge.close()
         self.client.close()
         await self._health.stop()
         async with contextlib.AsyncExitStack() as closing:  # the last first; each is tried, whatever the others raise
@@ -179,7 +195,6 @@ class Service:
 
     async def _make_workers(self, gone: Sequence[str]) -> list[Worker]:
         settings, part = self._settings, self._part
-        owner = f"{socket.gethostname()}:{os.getpid()}"
         is_embedded = isinstance(self._broker, MemoryBroker)
         shared = Surroundings(
             self.journal,
@@ -187,7 +202,7 @@ class Service:
             self._leases,
             settings,
             lambda: self._graph,
-            owner,
+            self._owner,
             wakes=lambda sender, target: is_embedded or may_publish(self._graph, sender, target),
             refresh=self._refresh,
             telemetry=self._telemetry,
@@ -196,12 +211,12 @@ class Service:
         takers: list[tuple[str, TurnTaker, int]] = []
         for agent in part.agents.values():
             resources = await self._opened(agent)
-            taker = AgentTaker(agent, self.journal, resources=resources, needs=needs)
+            taker = AgentTaker(agent, shared, self._judge, resources=resources, needs=needs)
             takers.append((agent.name, taker, agent.concurrency or settings.concurrency))
         takers += [(name, GoneTaker(name), 1) for name in gone]
         if part.has_router:
-            classifier = part.classifier or default_classifier()
-            router = RouterTaker(classifier, shared, sticky_s=settings.sticky_s, needs=needs)
+            self._begin(self._learn())
+            router = RouterTaker(self._judge, shared, sticky_s=settings.sticky_s, needs=needs)
             takers.insert(0, (ROUTER, router, settings.concurrency))
         if isinstance(self._broker, MemoryBroker):
             for name, _, _ in takers:
@@ -242,47 +257,26 @@ class Service:
             await asyncio.sleep(pause_s)
 
     async def _refresh(self) -> None:
-        cards, fallback = await self.journal.registry()
-        self._graph = Graph(cards, fallback)
+        self._graph = await self.journal.registry()
+        self._judge.notice(self._graph)
+
+    async def _learn(self) -> None:
+        """Learn the cards at start, so that the first request does not wait for it."""
+        with told("learning the cards"):
+            await self._judge.learn(self._graph)
 
     async def _keep_fresh(self) -> None:
-        """Learn of agents that other processes registered."""
+        """Learn of agents in other processes: new, changed, or gone."""
         while True:
             await asyncio.sleep(REFRESH_S)
-            with _told("reading the cards"):
+            with told("reading who serves"):
                 await self._refresh()
-
-    async def _keep_house(self) -> None:
-        """End what is past its deadline, once per poll interval."""
-        while True:
-            await asyncio.sleep(self._settings.poll_s)
-            with _told("housekeeping"):
-                found = await self.journal.sweep()
-                self._telemetry.ended(found.roots)
-                for hop in found.publish:
-                    await publish(self._broker, hop, telemetry=self._telemetry)
-                for run_id in found.ended:
-                    self._broker.hint(Hint(run_id, "ended"))
-
-    async def _admit(self, tenant_running: int) -> None:
-        """Let runs begin that waited for room, as soon as a run has ended."""
-        has_ended = asyncio.Event()
-        self._broker.listen(lambda hint: has_ended.set())
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.poll_s):
-                    await has_ended.wait()
-            has_ended.clear()
-            with _told("admitting runs"):
-                for hop in await self.journal.admit(tenant_running):
-                    await publish(self._broker, hop, telemetry=self._telemetry)
-            await asyncio.sleep(ADMIT_S)
 
     async def _notice(self) -> None:
         """Look for work at once when another process wrote to the journal."""
         while True:
             await asyncio.sleep(NOTICE_S)
-            with _told("looking for changes"):
+            with told("looking for changes"):
                 if await self.journal.changed():
                     await self._refresh()
                     for worker in self._workers:
@@ -329,13 +323,3 @@ async def serving(
         yield service
     finally:
         await service.stop()
-
-
-@contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
-    try:
-        yield
-    except JournalError as error:
-        logger.warning("%s failed: %s", what, error)
-    except Exception:  # whatever it was, deadlines and other processes' requests depend on the next time
-        logger.exception("%s failed", what)

@@ -103,13 +103,13 @@ def check(name: str, spans: list[SpanRecord]) -> None:
     ],
 )
 async def test_the_trace_of_a_run_is_as_it_was_found_good(name: str, text: str, to: str) -> None:
-    async with serve(desk) as served:
+    async with serve(desk, encoder="none") as served:
         spans = await traced(served, text, to=to)
     check(name, [span for span in served.spans if span.context.trace_id == spans[0].context.trace_id])
 
 
 async def test_a_classified_run_tells_how_it_was_routed() -> None:
-    async with serve(desk) as served:
+    async with serve(desk, encoder="none") as served:
         spans = await traced(served, "my card was stolen")
     route = next(span for span in spans if span.name == "route")
     assert route.attributes[names.ROUTE_TARGET] == "cards"
@@ -117,7 +117,7 @@ async def test_a_classified_run_tells_how_it_was_routed() -> None:
 
 
 async def test_a_hop_takes_four_spans_at_most() -> None:
-    async with serve(desk) as served:
+    async with serve(desk, encoder="none") as served:
         spans = await traced(served, "which way?", to="disputes")
     hops = {span.context.span_id: [span] for span in spans if span.kind == "consumer"}
     parents = {span.context.span_id: span.parent_id for span in spans}
@@ -134,7 +134,7 @@ async def test_an_attempt_that_died_is_told_by_the_one_after_it() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.db"
         run_id = await _left_running(path)
-        async with serve(desk, journal=path) as served:
+        async with serve(desk, encoder="none", journal=path) as served:
             await served.client.result(run_id, timeout_s=20.0)
             spans = await spans_of(served, run_id)
         check("lost", [span for span in served.spans if span.context.trace_id == spans[0].context.trace_id])
@@ -144,7 +144,7 @@ async def test_attempts_that_died_one_after_the_other_are_all_told() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.db"
         run_id = await _left_running(path, deaths=3)
-        async with serve(desk, journal=path) as served:
+        async with serve(desk, encoder="none", journal=path) as served:
             await served.client.result(run_id, timeout_s=20.0)
             spans = await spans_of(served, run_id)
             await until(lambda: sum(span.name.startswith("lost") for span in served.spans) == 3)
@@ -155,7 +155,7 @@ async def test_attempts_used_up_by_deaths_are_all_told_with_the_root() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.db"
         run_id = await _left_running(path, deaths=6)
-        async with serve(desk, journal=path) as served:
+        async with serve(desk, encoder="none", journal=path) as served:
             result = await served.client.result(run_id, timeout_s=20.0)
             spans = await spans_of(served, run_id)
     assert result.error is not None
@@ -180,14 +180,14 @@ async def _left_running(path: Path, deaths: int = 1) -> str:
 
 @pytest.mark.parametrize("captures", [False, True])
 async def test_texts_stay_in_the_journal_unless_told_otherwise(captures: bool) -> None:
-    async with serve(desk, capture_content=captures) as served:
+    async with serve(desk, encoder="none", capture_content=captures) as served:
         spans = await traced(served, "my sécret is 42", to="disputes")
     told = " ".join(str(span) for span in spans)
     assert ("my sécret is 42" in told, "case opened" in told) == (captures, captures)
 
 
 async def test_nested_attempts_are_children_of_publishes() -> None:
-    async with serve(desk, trace_layout="nested") as served:
+    async with serve(desk, encoder="none", trace_layout="nested") as served:
         spans = await traced(served, "my card was stolen", to="cards")
     by_id = {span.context.span_id: span for span in spans}
     parents = {span.name: by_id[span.parent_id].name for span in spans if span.parent_id}
@@ -199,14 +199,14 @@ CALLER = f"00-{'a' * 32}-{'b' * 16}-01"
 
 
 async def test_who_asked_is_linked_from_the_root() -> None:
-    async with serve(desk) as served:
+    async with serve(desk, encoder="none") as served:
         spans = await traced(served, "hello", to="disputes", traceparent=CALLER)
     root = next(span for span in spans if span.parent_id is None)
     assert [str(link) for link in root.links] == [CALLER]
 
 
 async def test_a_run_can_be_a_part_of_its_callers_trace() -> None:
-    async with serve(desk, trace_caller="continue") as served:
+    async with serve(desk, encoder="none", trace_caller="continue") as served:
         result = await served.send("hello", to="disputes", traceparent=CALLER)
         await until(lambda: any(span.name == "invoke_workflow desk" for span in served.spans))
     own = [span for span in served.spans if span.context.trace_id == "a" * 32]
@@ -221,14 +221,14 @@ async def test_a_run_can_be_a_part_of_its_callers_trace() -> None:
     ["", "nonsense", f"00-{'0' * 32}-{'b' * 16}-01", f"ff-{'a' * 32}-{'b' * 16}-01", CALLER.upper(), CALLER + "-x"],
 )
 async def test_a_malformed_caller_is_ignored_and_counted(traceparent: str) -> None:
-    async with serve(desk) as served:
+    async with serve(desk, encoder="none") as served:
         spans = await traced(served, "hello", to="disputes", traceparent=traceparent)
         assert served.client._telemetry.malformed == bool(traceparent)
     assert next(span for span in spans if span.parent_id is None).links == ()
 
 
 async def test_runs_of_one_caller_are_traces_of_their_own() -> None:
-    async with serve(desk) as served:
+    async with serve(desk, encoder="none") as served:
         runs = [await served.start("hello", to="disputes", traceparent=CALLER) for _ in range(30)]
         for run in runs:
             await run.result()
@@ -237,7 +237,7 @@ async def test_runs_of_one_caller_are_traces_of_their_own() -> None:
 
 
 async def test_a_run_that_is_not_sampled_is_not_traced_unless_it_fails() -> None:
-    async with serve(desk, sampler=lambda _: False) as served:
+    async with serve(desk, encoder="none", sampler=lambda _: False) as served:
         well = await served.send("hello", to="disputes")
         failed = await served.send("in vain", to="flaky")
         spans = await spans_of(served, failed.run_id)
@@ -264,7 +264,7 @@ async def test_libraries_of_a_turn_that_is_not_sampled_are_not_sampled_either() 
 
 
 async def test_a_failed_run_is_told_later_with_the_ids_that_it_would_have_had() -> None:
-    async with serve(desk) as live:
+    async with serve(desk, encoder="none") as live:
         seen = await traced(live, "in vain", to="flaky")
         told = await live.client._telemetry.read(live.journal, seen[0].context.trace_id)
     first = {span.context.span_id for span in seen if not span.name.endswith(":router")}
@@ -272,7 +272,7 @@ async def test_a_failed_run_is_told_later_with_the_ids_that_it_would_have_had() 
 
 
 async def test_a_run_that_ends_in_no_workers_hands_has_its_root_once() -> None:
-    async with serve(desk) as served:
+    async with serve(desk, encoder="none") as served:
         asked = await served.send("which card?", to="cards")
         await served.client.cancel(asked.run_id, reason="no need")
         spans = await spans_of(served, asked.run_id)
@@ -286,7 +286,7 @@ async def test_a_run_that_ends_in_no_workers_hands_has_its_root_once() -> None:
 
 
 async def test_a_redriven_run_is_linked_to_the_one_before() -> None:
-    async with serve(desk) as served:
+    async with serve(desk, encoder="none") as served:
         failed = await served.send("in vain", to="flaky")
         again = new_run_id()
         await served.journal.redrive(failed.run_id, new_run_id=again, by="ann")
@@ -298,7 +298,7 @@ async def test_a_redriven_run_is_linked_to_the_one_before() -> None:
 
 
 async def test_what_goes_wrong_with_telling_undoes_no_work(caplog: pytest.LogCaptureFixture) -> None:
-    async with serve(desk) as served:
+    async with serve(desk, encoder="none") as served:
         served.client._telemetry.sink = lambda _: 1 / 0
         result = await served.send("my card was stolen", to="cards")
         assert (result.status, result.trail) == ("completed", ("router", "cards", "disputes"))

@@ -136,7 +136,7 @@ async def test_what_waits_for_an_agent_that_has_left_goes_to_the_fallback_or_fai
         result = await served.client.result(run.run_id)
         assert result.status == status
         assert (await served.send("follow-up", conversation_id="c")).agent == "b"
-        assert set((await served.journal.registry())[0]) == {"b"}
+        assert set((await served.journal.registry()).cards) == {"b"}
 
 
 async def _runs_at(served: Any, run_id: str, agent: str) -> bool:

@@ -134,7 +134,7 @@ async def prepare(servers: Servers) -> None:
     journal = PostgresJournal(servers.journal_url)
     await journal.start(serves=False)
     try:
-        cards, _ = await journal.registry()
+        cards = (await journal.registry()).cards
     finally:
         await journal.close()
     if strange := sorted(cards.keys() - set(PROCESSES)):

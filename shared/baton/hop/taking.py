@@ -15,13 +15,16 @@ from baton import codec
 from baton.agent import Agent
 from baton.envelope import Envelope
 from baton.errors import BatonError, HandoffRefusedError, PermanentError, TurnTimeoutError
+from baton.hop.judge import Judge
 from baton.hop.leases import Held
+from baton.hop.recognition import recognised
 from baton.hop.steps import Steps
+from baton.hop.surroundings import Surroundings
 from baton.hop.threads import in_thread
 from baton.hop.turn import Turn
-from baton.journal.contract import Journal
 from baton.journal.records import Claim, NewEvent, Step
-from baton.outcome import Outcome
+from baton.outcome import Ask, Outcome
+from baton.protocol import route
 from baton.protocol.route import Routed
 from baton.protocol.settle import checked
 from baton.telemetry.hops import step_recorded
@@ -57,16 +60,27 @@ class AgentTaker:
 
     Args:
         agent: Whose turns.
-        journal: Where steps and progress are recorded.
+        shared: The journal, and who exists.
+        judge: Tells whether a reply is about something else.
         resources: What the agent's `resources` opened.
         needs: What other agents need of the facts, as far as this process knows them.
     """
 
-    def __init__(self, agent: Agent, journal: Journal, *, resources: Any, needs: Mapping[str, type[BaseModel]]) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        shared: Surroundings,
+        judge: Judge,
+        *,
+        resources: Any,
+        needs: Mapping[str, type[BaseModel]],
+    ) -> None:
         self.max_attempts = agent.max_attempts
         self.needs = needs
         self._agent = agent
-        self._journal = journal
+        self._shared = shared
+        self._journal = shared.journal
+        self._judge = judge
         self._resources = resources
 
     async def take(self, claim: Claim, envelope: Envelope, held: Held) -> Taken:
@@ -87,8 +101,16 @@ class AgentTaker:
             read_history=lambda: self._journal.history(claim.run.tenant, envelope.conversation_id),
             emit=self._emitter(claim),
         )
+        shift = await recognised(envelope, self._shared.graph(), self._judge, steps)
+        if shift is not None:
+            onward = route.onward(envelope, shift, self._shared.graph()) if self._agent.auto_handoff else None
+            if onward is not None:
+                return Taken(onward, steps.has_new)
+            turn.notice(shift)
         left_s = None if claim.run.deadline_at is None else claim.run.deadline_at - claim.now
         value = await self._within(turn, envelope.skill, left_s)
+        if isinstance(value, Ask):
+            self._judge.learn_soon(self._shared.graph())  # while the user thinks
         return Taken(checked(value, self._agent.name), steps.has_new)
 
     async def _within(self, turn: Turn, skill: str | None, left_s: float | None) -> Any:

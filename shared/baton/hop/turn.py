@@ -41,6 +41,7 @@ class Turn:
         emit: Callable[[Any], Awaitable[None]],
     ) -> None:
         self._envelope = envelope
+        self._shift = Shift(envelope.shift, confident=False) if envelope.shift else None
         self._steps = steps
         self._read_history = read_history
         self._emit = emit
@@ -128,8 +129,12 @@ class Turn:
 
     @property
     def shift(self) -> Shift | None:
-        """Set where the user's message seems to be about something else."""
-        return Shift(self._envelope.shift, confident=False) if self._envelope.shift else None
+        """Set where the user's message seems to be about something else: up to two agents with scores."""
+        return self._shift
+
+    def notice(self, shift: Shift | None) -> None:
+        """Set what `shift` gives; for Baton, and for tests of how an agent takes it."""
+        self._shift = shift
 
     def facts_as(self, model: type[M]) -> M:
         """Return the facts as `model`.

@@ -11,6 +11,7 @@ from typing import Any
 from baton import codec
 from baton.card import Card
 from baton.envelope import Envelope, Guard, TrailEntry
+from baton.routing.stored_threshold import StoredThreshold
 
 ROUTER = "router"
 HUMAN = "human"
@@ -32,6 +33,18 @@ class Graph:
 
     cards: Mapping[str, Card]
     fallback: str | None = None
+    live: frozenset[str] | None = None
+    """Registered agents that a live replica serves; None: not known, since no process beats: all of them count."""
+    threshold: StoredThreshold | None = None
+    """From labelled traffic; None: the cards' own counts."""
+
+    def is_live(self, agent: str) -> bool:
+        """Return True where somebody takes up at once what goes to `agent`; a person counts as always there."""
+        return agent == HUMAN or self.live is None or agent in self.live
+
+    def has_team_of(self, other: "Graph") -> bool:
+        """Return True where `other` has the same cards, fallback and threshold, whoever is live."""
+        return (self.cards, self.fallback, self.threshold) == (other.cards, other.fallback, other.threshold)
 
     def allowed(self, sender: str) -> list[str]:
         """Return the agents that `sender` may hand off to, `human` and `router` apart."""

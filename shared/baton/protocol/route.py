@@ -5,12 +5,13 @@ In: the request, the conversation and the cards; a classification where one is n
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from baton.card import Card
-from baton.outcome import Shift
-from baton.protocol.guards import Graph
+from baton.envelope import Envelope
+from baton.outcome import Handoff, Shift
+from baton.protocol.guards import ROUTER, Graph
 from baton.routing.decision import RouteDecision
 
 STICKY = "sticky"
@@ -18,6 +19,9 @@ ADDRESSED = "addressed"
 CLASSIFIED = "classified"
 SHIFTED = "shifted"
 FALLBACK = "fallback"
+
+FITS = 0.75
+"""Share of the confidence in an agent without a live replica from which another one fits as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +59,14 @@ class Routed:
             **found,
             "confidence": round(seen.confidence, 4),
             "method": seen.method,
+            "model": seen.model,
             "threshold": round(seen.threshold, 4),
             "best": seen.best,
             "runner_up": seen.runner_up,
             "margin": round(seen.margin, 4),
             "scores": {name: round(score, 4) for name, score in seen.scores.items()},
             "shift": list(self.shift),
+            "note": seen.note,
         }
 
 
@@ -94,14 +100,57 @@ def choose(ask: RouteInput, graph: Graph, decision: RouteDecision, shift: Shift 
         shift: The recogniser's finding against the active agent; None: none, or nobody is active.
     """
     targets = shift.targets if shift else ()
-    if ask.active and ask.active in graph.cards and not (shift and shift.confident):
-        skill = decision.skill if decision.best == ask.active else None
-        return Routed(ask.active, STICKY, f"{ask.active} has this conversation", skill, targets, decision)
+    if ask.active and ask.active in graph.cards:
+        if shift is None or not shift.confident:
+            skill = decision.skill if decision.best == ask.active else None
+            idle = "" if graph.is_live(ask.active) else "; it has no live replica now, and takes it up once it has"
+            return Routed(ask.active, STICKY, f"{ask.active} has this conversation{idle}", skill, targets, decision)
+        target = shift.targets[0][0]
+        skill = decision.skill if decision.best == target else None
+        return Routed(target, SHIFTED, f"no longer about {ask.active}", skill, targets, decision)
     if decision.agent is None:
         return _fallback(graph, _unsure(decision), decision)
-    if shift and shift.confident:
-        return Routed(decision.agent, SHIFTED, f"no longer about {ask.active}", decision.skill, targets, decision)
     return Routed(decision.agent, CLASSIFIED, _sure(decision), decision.skill, targets, decision)
+
+
+def is_idle(routed: Routed, graph: Graph) -> bool:
+    """Return True where a classified request would go to an agent that no live replica serves."""
+    is_chosen = routed.how in (CLASSIFIED, SHIFTED) and routed.agent is not None
+    return is_chosen and not graph.is_live(str(routed.agent))
+
+
+def instead(routed: Routed, decision: RouteDecision) -> Routed:
+    """Return where a request goes whose agent has no live replica: to another that fits, else there all the same.
+
+    Args:
+        routed: The choice among all agents.
+        decision: The same request over the agents that have a live replica.
+    """
+    sure = routed.decision.confidence if routed.decision else 0.0
+    if decision.agent is None or decision.confidence < FITS * sure:
+        idle = f"{routed.agent} has no live replica and nobody else fits: it takes this up once it has one"
+        return replace(routed, reason=f"{routed.reason}; {idle}")
+    told = f"{_sure(decision)}; {routed.agent} fits better and has no live replica"
+    return Routed(decision.agent, routed.how, told, decision.skill, routed.shift, decision)
+
+
+def onward(envelope: Envelope, shift: Shift, graph: Graph) -> Handoff | None:
+    """Return the automatic handoff that a confident shift in a reply leads to; None: the agent's turn runs.
+
+    Control never goes back by itself to an agent that has had this run: to and fro is what a person, or a
+    new request, may want, and not what a likeness should cause.
+
+    Args:
+        envelope: Of the hop in which the reply came.
+        shift: What the recogniser found.
+        graph: Who exists, and who may hand off to whom.
+    """
+    target, score = shift.targets[0]
+    had_it = {entry.agent for entry in envelope.trail}
+    if not shift.confident or target in had_it:
+        return None
+    to = target if target in graph.allowed(envelope.agent) else ROUTER
+    return Handoff(to, reason=f"the user's reply is about {target} ({score:.0%})")
 
 
 def _fallback(graph: Graph, reason: str, decision: RouteDecision | None = None) -> Routed:
@@ -110,10 +159,14 @@ def _fallback(graph: Graph, reason: str, decision: RouteDecision | None = None) 
 
 
 def _sure(decision: RouteDecision) -> str:
+    if decision.threshold == 0 and decision.note:  # a rule's or a language model's word, which has no probability
+        return decision.note
     return f"{decision.skill or decision.agent} ({decision.confidence:.0%})"
 
 
 def _unsure(decision: RouteDecision) -> str:
+    if decision.note and (decision.best is None or decision.confidence >= decision.threshold):
+        return decision.note
     if decision.best is None:
         return "no agent takes requests"
     scores = ", ".join(f"{name} {score:.0%}" for name, score in _top(decision.scores))

@@ -240,6 +240,7 @@ def _route(attempt: Attempt) -> SpanRecord:
         names.ROUTE_SKILL: routed.get("skill"),
         names.ROUTE_HOW: routed.get("how"),
         names.ROUTE_METHOD: routed.get("method"),
+        names.ROUTE_MODEL: routed.get("model"),
         names.ROUTE_SCORE: routed.get("confidence"),
         names.ROUTE_RUNNER_UP: routed.get("runner_up"),
         names.ROUTE_MARGIN: routed.get("margin"),

@@ -25,8 +25,9 @@ SETTINGS = {
     "BATON_RETRY_BASE_S": "0.2",
     "BATON_GRACE_S": "2",
     "BATON_LOG_LEVEL": "WARNING",
+    "BATON_ENCODER": "none",
 }
-"""Settings under which a fault is over in seconds."""
+"""Settings under which a fault is over in seconds, and services start in one."""
 TABLES = (
     *("runs", "hops", "steps", "waits", "accepted", "redeliveries", "conversations", "messages", "events"),
     *("deliveries", "addresses", "quarantine", "ledger_calls", "ledger_effects"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from baton.card import Card
 from baton.envelope import Budget, Guard, TrailEntry
 from baton.protocol import guards
+from baton.routing.stored_threshold import StoredThreshold
 from baton.testing.builders import make_envelope
 
 
@@ -181,3 +182,16 @@ def test_the_mark_counts_exactly_the_different_facts_ever_given(changes: list[di
 def test_a_path_names_every_agent_on_the_way() -> None:
     assert guards.path(LOOPED, "a", "b") == "router → a → b → a → b"
     assert guards.path((), "a", "b") == "a → b"
+
+
+def test_an_agent_is_live_as_far_as_is_known_and_a_person_always() -> None:
+    known = guards.Graph(DESK.cards, live=frozenset({"cards"}))
+    assert [name for name in ("cards", "payments", "human") if known.is_live(name)] == ["cards", "human"]
+    assert DESK.is_live("payments")
+
+
+def test_a_graph_has_the_team_of_another_whoever_is_live() -> None:
+    assert DESK.has_team_of(guards.Graph(DESK.cards, live=frozenset()))
+    assert not DESK.has_team_of(guards.Graph(DESK.cards, "human"))
+    assert not DESK.has_team_of(guards.Graph(DESK.cards, threshold=StoredThreshold("c", "m", 0.3)))
+    assert not DESK.has_team_of(graph(cards="disputes"))

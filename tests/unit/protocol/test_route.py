@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 from baton.card import Card
+from baton.envelope import TrailEntry
 from baton.outcome import Shift
 from baton.protocol import route
 from baton.protocol.guards import Graph
 from baton.protocol.route import RouteInput
 from baton.routing.decision import RouteDecision
+from baton.testing.builders import make_envelope
 
 CARDS = {
     name: Card(name=name, description=name, entry=name != "disputes") for name in ("payments", "cards", "disputes")
@@ -30,6 +32,7 @@ def decision(agent: str | None = "cards", **changes: Any) -> RouteDecision:
         "margin": 0.6,
         "method": "lexical",
         "threshold": 0.4,
+        "model": "lexical/2/abc",
         "best": agent or "cards",
         "scores": {"cards": 0.81234, "payments": 0.18, "disputes": 0.005, "extra": 0.001},
     }
@@ -75,6 +78,15 @@ def test_a_sure_classification_is_followed() -> None:
     assert route.choose(ask(), DESK, decision("payments"), None).reason == "payments (81%)"
 
 
+def test_a_rule_or_a_language_model_says_why_in_its_own_words() -> None:
+    ruled = decision(method="rule", confidence=1.0, threshold=0.0, note='a rule of cards: channel is "app"')
+    assert route.choose(ask(), DESK, ruled, None).reason == 'a rule of cards: channel is "app"'
+    kept = decision(note="the model did not answer within 10 s")
+    assert route.choose(ask(), DESK, kept, None).reason == "freeze (81%)"
+    nobody = decision(None, method="llm", confidence=0.6, note="the model says that no agent fits")
+    assert route.choose(ask(), DESK, nobody, None).reason == "the model says that no agent fits"
+
+
 def test_a_follow_up_stays_with_the_active_agent_and_keeps_a_skill_that_is_its_own() -> None:
     same = route.choose(ask(active="cards"), DESK, decision("cards"), None)
     assert (same.agent, same.how, same.skill) == ("cards", "sticky", "freeze")
@@ -118,8 +130,77 @@ def test_a_classification_over_no_cards_says_so() -> None:
     assert (routed.agent, routed.reason) == (None, "no agent takes requests")
 
 
-def test_a_confident_shift_away_from_an_agent_goes_to_the_fallback_if_nobody_is_sure() -> None:
-    assert route.choose(ask(active="payments"), Graph(CARDS, "human"), UNSURE, SURE_SHIFT).agent == "human"
+def test_a_confident_shift_goes_where_it_points_though_a_request_of_its_own_would_be_unsure() -> None:
+    routed = route.choose(ask(active="payments"), Graph(CARDS, "human"), UNSURE, SURE_SHIFT)
+    assert (routed.agent, routed.how) == ("cards", "shifted")
+
+
+IDLE = Graph(CARDS, live=frozenset({"payments", "disputes"}))
+
+
+@pytest.mark.parametrize(
+    ("how", "agent", "graph", "expected"),
+    [
+        ("classified", "cards", IDLE, True),
+        ("shifted", "cards", IDLE, True),
+        ("classified", "payments", IDLE, False),
+        ("sticky", "cards", IDLE, False),
+        ("addressed", "cards", IDLE, False),
+        ("fallback", None, IDLE, False),
+        ("classified", "cards", DESK, False),
+    ],
+)
+def test_only_a_choice_for_an_agent_without_a_live_replica_is_made_again(
+    how: str, agent: str | None, graph: Graph, *, expected: bool
+) -> None:
+    assert route.is_idle(route.Routed(agent, how, ""), graph) is expected
+
+
+def test_another_that_fits_is_taken_instead_of_one_without_a_live_replica() -> None:
+    first = route.choose(ask(), IDLE, decision(), None)
+    routed = route.instead(first, decision("payments", confidence=0.7))
+    assert (routed.agent, routed.how, routed.skill) == ("payments", "classified", None)
+    assert routed.reason == "payments (70%); cards fits better and has no live replica"
+    assert routed.decision == decision("payments", confidence=0.7)
+
+
+@pytest.mark.parametrize("second", [UNSURE, decision("payments", confidence=0.45, threshold=0.2)])
+def test_where_nobody_else_fits_it_waits_for_the_one_that_does(second: RouteDecision) -> None:
+    routed = route.instead(route.choose(ask(), IDLE, decision(), None), second)
+    assert (routed.agent, routed.skill) == ("cards", "freeze")
+    assert routed.reason == (
+        "freeze (81%); cards has no live replica and nobody else fits: it takes this up once it has one"
+    )
+
+
+def test_a_sticky_agent_without_a_live_replica_keeps_its_conversation_and_says_so() -> None:
+    routed = route.choose(ask(active="cards"), IDLE, decision("payments"), None)
+    assert (routed.agent, routed.how) == ("cards", "sticky")
+    assert routed.reason == "cards has this conversation; it has no live replica now, and takes it up once it has"
+
+
+def trail(*agents: str) -> tuple[TrailEntry, ...]:
+    return tuple(TrailEntry(seq=seq, agent=agent, did="handoff") for seq, agent in enumerate(agents))
+
+
+@pytest.mark.parametrize(
+    ("target", "confident", "before", "to"),
+    [
+        ("disputes", True, (), "disputes"),
+        ("cards", True, (), "router"),
+        ("disputes", False, (), None),
+        ("disputes", True, ("router", "disputes"), None),
+        ("disputes", True, ("router", "cards"), "disputes"),
+    ],
+)
+def test_an_automatic_handoff_follows_the_edges_and_never_goes_back(
+    target: str, before: tuple[str, ...], to: str | None, *, confident: bool
+) -> None:
+    cards = {**CARDS, "payments": CARDS["payments"].model_copy(update={"targets": ("disputes",)})}
+    envelope = make_envelope(agent="payments", kind="reply", trail=trail(*before, "payments"))
+    handoff = route.onward(envelope, Shift(((target, 0.9),), confident=confident), Graph(cards))
+    assert (handoff and handoff.to) == to
+    assert handoff is None or handoff.reason == f"the user's reply is about {target} (90%)"
 
 
 @pytest.mark.parametrize(
@@ -159,6 +240,8 @@ def test_a_decision_is_stored_whole_so_that_it_can_be_decided_again_offline() ->
         "margin": 0.6,
         "scores": {"cards": 0.8123, "payments": 0.18, "disputes": 0.005, "extra": 0.001},
         "shift": [("cards", 0.5), ("payments", 0.2)],
+        "model": "lexical/2/abc",
+        "note": "",
     }
 
 
