@@ -46,7 +46,8 @@ def test_requests_from_a_file_run_in_order_and_are_left_waiting(cli: Cli) -> Non
     assert [run["status"] for run in runs] == ["completed", "completed", "waiting", "completed", "completed"]
     assert [run["route"]["agent"] for run in runs] == ["cards", "cards", "human", "payments", "topups"]
     assert runs[0].keys() > {"type", "run_id", "status", "agent", "route", "trail", "text"}
-    assert runs[0]["route"].keys() == {"agent", "skill", "confidence", "method", "how"}
+    told = {"agent", "skill", "confidence", "method", "how", "model", "runner_up", "margin", "note"}
+    assert runs[0]["route"].keys() == told
     assert summary["statuses"] == {"completed": 4, "waiting": 1}
     assert summary["bad_lines"] == 2
     assert (summary["abstained_share"], summary["answered_share"]) == (0.2, 0.8)

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from baton.routing import minilm
 from tests.support.cli import Cli
 
 RUN_FIELDS = {"run_id", "status", "agent", "route", "trail", "text", "request", "question", "error", "batch"}
@@ -43,6 +44,10 @@ def test_runs_as_json_is_one_run_a_line(told: Cli) -> None:
         "confidence": 1.0,
         "method": "scripted",
         "how": "classified",
+        "model": None,
+        "runner_up": None,
+        "margin": 1.0,
+        "note": None,
     }
     assert runs[2]["question"]["options"] == ["red", "blue"]
 
@@ -240,3 +245,9 @@ def test_help_lists_every_command(cli: Cli) -> None:
     for name in ("demo", "run", "send", "reply", "cancel", "runs", "show", "watch", "route", "agents", "cards"):
         assert f"\n  {name} " in done.out
     assert cli.run("nonsense").code == 2
+
+
+def test_doctor_tells_how_requests_are_read(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "reads what requests mean: minilm-l6-v2-int8.1" in cli("doctor").out
+    monkeypatch.setattr(minilm, "SHA256", "0" * 64)
+    assert "goes by the words of requests alone: " in cli("doctor").out

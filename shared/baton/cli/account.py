@@ -9,8 +9,10 @@ from typing import Any
 from baton.agent import HUMAN, ROUTER
 from baton.envelope import Message
 from baton.journal.contract import Journal
-from baton.journal.views import EventView, HopView, RunView, StepView, WaitView
+from baton.journal.views import EventView, HopView, LabelView, RunView, StepView, WaitView
 from baton.request import Result
+from baton.routing.llm import LLM
+from baton.routing.rules import RULE
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,13 @@ class Route:
     confidence: float | None = None
     """0 to 1."""
     method: str | None = None
+    model: str | None = None
+    """Which model decided; None: none did."""
+    runner_up: str | None = None
+    margin: float | None = None
+    """How far the runner-up is behind, in probability, 0 to 1; None: nothing was classified."""
+    note: str | None = None
+    """The rule that held, or what the language model answered."""
 
     @property
     def is_placed(self) -> bool:
@@ -35,9 +44,17 @@ class Route:
         if self.agent is None:
             return "nobody"
         to = f"{self.agent} / {self.skill}" if self.skill else self.agent
-        sure = "" if self.confidence is None or self.how == "addressed" else f", {self.confidence:.0%} sure"
+        is_certain = self.how == "addressed" or self.method in (RULE, LLM)
+        sure = "" if self.confidence is None or is_certain else f", {self.confidence:.0%} sure"
         by = f" ({self.how}{sure}{f', {self.method}' if self.method != self.how else ''})"
         return to + by
+
+    @property
+    def second(self) -> str | None:
+        """The runner-up, and how far it is behind; None: there is none."""
+        if self.runner_up is None:
+            return None
+        return self.runner_up + (f", behind by {self.margin:.3f}" if self.margin is not None else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +69,8 @@ class Account:
     steps: list[StepView] = field(default_factory=list)
     log: tuple[Message, ...] = ()
     """The conversation's messages, those of its other runs included."""
+    label: LabelView | None = None
+    """Whose the request was, said by a person; None: nobody has said."""
 
     @property
     def route(self) -> Route:
@@ -66,6 +85,10 @@ class Account:
             how=decided.get("how"),
             confidence=decided.get("confidence"),
             method=decided.get("method"),
+            model=decided.get("model"),
+            runner_up=decided.get("runner_up"),
+            margin=decided.get("margin"),
+            note=decided.get("note") or None,
         )
 
     @property
@@ -91,6 +114,10 @@ class Account:
                 "confidence": route.confidence,
                 "method": route.method,
                 "how": route.how,
+                "model": route.model,
+                "runner_up": route.runner_up,
+                "margin": route.margin,
+                "note": route.note,
             },
             "trail": list(result.trail),
             "text": result.text,
@@ -110,7 +137,7 @@ async def read(journal: Journal, run: RunView, *, whole: bool = False) -> Accoun
     Args:
         journal: Where it is.
         run: Which.
-        whole: True: with its steps and messages too.
+        whole: True: with its steps, messages and label too.
     """
     return Account(
         run=run,
@@ -120,4 +147,5 @@ async def read(journal: Journal, run: RunView, *, whole: bool = False) -> Accoun
         waits=await journal.waits(run.run_id),
         steps=await journal.steps(run.run_id) if whole else [],
         log=await journal.history(run.tenant, run.conversation_id) if whole else (),
+        label=await journal.label_of(run.run_id) if whole else None,
     )

@@ -11,7 +11,21 @@ import sys
 
 import typer
 
-from baton.cli import bench, dead, demo, exits, journal, keeping, reading, routing, sending, serving, topology, tracing
+from baton.cli import (
+    bench,
+    dead,
+    demo,
+    eval_app,
+    exits,
+    journal,
+    keeping,
+    reading,
+    routing,
+    sending,
+    serving,
+    topology,
+    tracing,
+)
 
 app = typer.Typer(
     name="baton",
@@ -26,7 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for part in (demo, serving, sending, reading, tracing, routing, dead, journal, keeping, topology, bench):
+for part in (demo, serving, sending, reading, tracing, routing, eval_app, dead, journal, keeping, topology, bench):
     part.register(app)
 
 

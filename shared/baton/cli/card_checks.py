@@ -3,17 +3,26 @@
 In: cards and a classifier. Out: warnings, and how well examples are placed that were held out.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from baton.card import Card
+from baton.cli.deciding import decide_all
+from baton.cli.printing import counted
 from baton.routing.decision import Classifier
 
 EXAMPLES_MIN = 3
 """Fewer examples make a skill hard to recognise."""
 FOLDS = 4
 """Examples are held out in so many turns; each costs one training."""
+HELD_OUT_MAX = 1_000
+"""Of more examples so many are drawn, and held out in one turn: thousands of skills take long to learn."""
+
+Example: TypeAlias = tuple[str, str]
+"""The name of an agent, and an example of its card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +38,15 @@ class HeldOut:
     confused_count: int
     such_as: str | None
     """An example that went astray between them."""
+    drawn_of: int = 0
+    """How many examples could have been held out."""
 
     def __str__(self) -> str:
         if not self.examples:
             return "no example could be held out"
-        told = f"held-out examples: {self.right} of {self.examples} right, {self.examples - self.placed} unsure"
+        told = f"held-out examples: {self.right:,} of {self.examples:,} right, {self.examples - self.placed:,} unsure"
+        if self.drawn_of > self.examples:
+            told += f" (drawn of {self.drawn_of:,})"
         if self.confused is None:
             return told
         a, b = self.confused
@@ -49,32 +62,55 @@ def warnings(cards: Sequence[Card]) -> list[str]:
         for skill in card.skills if card.entry else ():
             if len(skill.examples) < EXAMPLES_MIN:
                 found.append(
-                    f"{card.name} / {skill.name} has {len(skill.examples)} examples; {EXAMPLES_MIN} or more are needed"
+                    f"{card.name} / {skill.name} has {counted(len(skill.examples), 'example')}; "
+                    f"{EXAMPLES_MIN} or more are needed"
                 )
-    return found + _doubles(cards)
+    return found + _shared_skills(cards) + _doubles(cards)
 
 
-def held_out(cards: Sequence[Card], classifier: Classifier) -> HeldOut:
-    """Classify every example with cards that lack it, a part of the examples at a time."""
-    asked = placed = right = 0
+def held_out(cards: Sequence[Card], classifier: Classifier, advance: Callable[[], None] = lambda: None) -> HeldOut:
+    """Classify examples with cards that lack them.
+
+    Args:
+        cards: The routable ones.
+        classifier: Trained anew for each turn.
+        advance: Called after each example; there are `held_out_count(cards)`.
+    """
+    placed = right = 0
     astray: Counter[tuple[str, str]] = Counter()
     such_as: dict[tuple[str, str], str] = {}
-    for fold in range(FOLDS):
-        kept = [_without(card, fold) for card in cards]
-        for card in cards:
-            for text in _examples(card, fold):
-                decision = classifier.classify(text, kept)
-                asked += 1
-                placed += decision.agent is not None
-                right += decision.agent == card.name
-                if decision.best is not None and decision.best != card.name:
-                    pair = (min(card.name, decision.best), max(card.name, decision.best))
-                    astray[pair] += 1
-                    such_as.setdefault(pair, text)
+    turns = _turns(cards)
+    for turn in turns:
+        decisions = decide_all(classifier, [text for _, text in turn], _without(cards, turn), advance)
+        for (agent, text), decision in zip(turn, decisions, strict=True):
+            placed += decision.agent is not None
+            right += decision.agent == agent
+            if decision.best is not None and decision.best != agent:
+                pair = (min(agent, decision.best), max(agent, decision.best))
+                astray[pair] += 1
+                such_as.setdefault(pair, text)
+    asked, possible = sum(map(len, turns)), len(_examples(cards))
     if not astray:
-        return HeldOut(asked, placed, right, None, 0, None)
+        return HeldOut(asked, placed, right, None, 0, None, possible)
     pair, count = max(astray.items(), key=lambda item: (item[1], item[0]))
-    return HeldOut(asked, placed, right, pair, count, such_as[pair])
+    return HeldOut(asked, placed, right, pair, count, such_as[pair], possible)
+
+
+def held_out_count(cards: Sequence[Card]) -> int:
+    """Return how many examples `held_out` classifies."""
+    return min(len(_examples(cards)), HELD_OUT_MAX)
+
+
+def _shared_skills(cards: Sequence[Card]) -> list[str]:
+    owners: dict[str, set[str]] = defaultdict(set)
+    for card in cards:
+        for skill in card.skills if card.entry else ():
+            owners[" ".join(skill.name.lower().split())].add(card.name)
+    return [
+        f"{' and '.join(sorted(names))} have a skill of the same name {name!r}"
+        for name, names in sorted(owners.items())
+        if len(names) > 1
+    ]
 
 
 def _doubles(cards: Sequence[Card]) -> list[str]:
@@ -89,18 +125,41 @@ def _doubles(cards: Sequence[Card]) -> list[str]:
     ]
 
 
-def _without(card: Card, fold: int) -> Card:
-    """Return a card without every example of one fold; a skill's last example stays."""
-    skills = tuple(skill.model_copy(update={"examples": _rest(skill.examples, fold)}) for skill in card.skills)
-    return card.model_copy(update={"skills": skills, "examples": _rest(card.examples, fold)})
+def _turns(cards: Sequence[Card]) -> list[list[Example]]:
+    """Return what is held out at a time."""
+    examples = _examples(cards)
+    if len(examples) > HELD_OUT_MAX:
+        return [[example for _, example in random.Random(0).sample(examples, HELD_OUT_MAX)]]
+    turns = ([example for place, example in examples if place % FOLDS == fold] for fold in range(FOLDS))
+    return [turn for turn in turns if turn]
 
 
-def _rest(examples: Sequence[str], fold: int) -> tuple[str, ...]:
-    if len(examples) < 2:
-        return tuple(examples)
-    return tuple(text for place, text in enumerate(examples) if place % FOLDS != fold)
+def _examples(cards: Sequence[Card]) -> list[tuple[int, Example]]:
+    """Return every example that is not the only one of its skill, with its place there."""
+    return [
+        (place, (card.name, text))
+        for card in cards
+        for texts in (card.examples, *(skill.examples for skill in card.skills))
+        if len(texts) > 1
+        for place, text in enumerate(texts)
+    ]
 
 
-def _examples(card: Card, fold: int) -> list[str]:
-    lists = [card.examples, *(skill.examples for skill in card.skills)]
-    return [texts[place] for texts in lists if len(texts) > 1 for place in range(fold, len(texts), FOLDS)]
+def _without(cards: Sequence[Card], held: Iterable[Example]) -> list[Card]:
+    """Return cards without examples, in whichever of their agent's skills they are."""
+    gone = frozenset(held)
+
+    def kept(card: Card, texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(text for text in texts if (card.name, text) not in gone)
+
+    return [
+        card.model_copy(
+            update={
+                "examples": kept(card, card.examples),
+                "skills": tuple(
+                    skill.model_copy(update={"examples": kept(card, skill.examples)}) for skill in card.skills
+                ),
+            }
+        )
+        for card in cards
+    ]

@@ -16,7 +16,10 @@ from baton.errors import BatonError, BrokerUnavailableError, ConfigError
 from baton.journal.contract import Journal
 from baton.journal.sqlite.journal import SqliteJournal
 from baton.journal.views import RunFilter
+from baton.protocol.guards import Graph
+from baton.protocol.route import routable
 from baton.request import ENDED, RunStatus
+from baton.routing.card_set import card_set_hash
 from baton.urls import open_broker, open_journal
 
 _DISTRIBUTION = "baton-handoff"
@@ -41,7 +44,8 @@ async def examine(environ: Mapping[str, str]) -> list[Check]:
         settings = checked(environ)
     except ConfigError as error:
         return [*found, *(Check("settings", "bad", problem) for problem in error.problems)]
-    found += [Check("settings", "ok", "every BATON_ variable is known and in range"), await _broker(settings)]
+    found += [Check("settings", "ok", "every BATON_ variable is known and in range")]
+    found += [_classifier(settings), await _broker(settings)]
     return found + await _journal(settings)
 
 
@@ -54,6 +58,18 @@ def _packages() -> Check:
     missing = [name for name in _PACKAGES if versions[name] is None]
     told = listed(f"{name} {version or 'not installed'}" for name, version in versions.items())
     return Check("packages", "bad" if missing else "ok", told)
+
+
+def _classifier(settings: Settings) -> Check:
+    """Look whether requests are read by their meaning, or by their words alone."""
+    if settings.encoder == "none":
+        return Check("classifier", "ok", "goes by the words of requests alone: BATON_ENCODER is none")
+    from baton.routing.minilm import EncoderMissingError, MiniLM
+
+    try:
+        return Check("classifier", "ok", f"reads what requests mean: {MiniLM().name}")
+    except EncoderMissingError as error:
+        return Check("classifier", "note", f"goes by the words of requests alone: {error}")
 
 
 def _version(name: str) -> str | None:
@@ -90,7 +106,8 @@ async def _journal(settings: Settings) -> list[Check]:
         return [Check("journal", "bad", str(error)), *found]
     try:
         what = await _file(journal) if isinstance(journal, SqliteJournal) else _server(settings)
-        return [what, *found, await _agents(journal), await _open_runs(journal)]
+        graph = await journal.registry()
+        return [what, *found, _agents(graph), *_threshold(graph), await _open_runs(journal)]
     finally:
         await journal.close()
 
@@ -105,10 +122,25 @@ def _server(settings: Settings) -> Check:
     return Check("journal", "ok", f"{masked(settings.journal_url)}, its tables at the version of this Baton")
 
 
-async def _agents(journal: Journal) -> Check:
-    cards, fallback = await journal.registry()
-    told = f"{counted(len(cards), 'agent')} registered: {listed(sorted(cards))}; fallback: {fallback or 'none'}"
-    return Check("agents", "ok" if cards else "note", told)
+def _agents(graph: Graph) -> Check:
+    cards = sorted(graph.cards)
+    told = f"{counted(len(cards), 'agent')} registered: {listed(cards)}; fallback: {graph.fallback or 'none'}"
+    absent = [name for name in cards if not graph.is_live(name)]
+    if absent:
+        told += f"; no live replica: {listed(absent)}"
+    return Check("agents", "ok" if cards and not absent else "note", told)
+
+
+def _threshold(graph: Graph) -> list[Check]:
+    """Look whether the stored threshold, if there is one, is of the cards of today."""
+    stored = graph.threshold
+    if stored is None:
+        return []
+    found = f"{stored.value:g} from labelled traffic, found with {stored.model}"
+    if stored.cards == card_set_hash(routable(graph.cards, None)):
+        return [Check("threshold", "ok", found)]
+    unused = "not used, since the cards are others now; `baton eval calibrate --apply` finds it anew"
+    return [Check("threshold", "note", f"{found}; {unused}")]
 
 
 async def _open_runs(journal: Journal) -> Check:

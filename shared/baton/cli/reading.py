@@ -102,7 +102,7 @@ async def watch(
 
 
 async def agents(json: JSON = False) -> int:
-    """List the registered agents and what stands before each of them."""
+    """List the registered agents, their live replicas, and what stands before each of them."""
     async with opening.opened() as at:
         found = await at.journal.agents()
     for agent in found if json else ():
@@ -150,19 +150,23 @@ def _waiting_table(found: Sequence[RunView], results: Sequence[Result]) -> None:
 
 
 def _agents_table(found: Sequence[AgentView]) -> None:
+    now, is_told = time.time(), any(agent.seen_at for agent in found)  # embedded, no process tells that it serves
     rows = [
         [
             agent.name,
             agent.version,
             "yes" if agent.entry else "no",
-            *(str(number) for number in (agent.skills, agent.pending, agent.running, agent.waiting)),
+            str(agent.skills),
+            str(agent.replicas) if is_told else "-",
+            "-" if agent.seen_at is None else _ago(agent.seen_at, now),
+            *(str(number) for number in (agent.pending, agent.running, agent.waiting)),
             printing.listed(agent.targets, none="-"),
             agent.description,
         ]
         for agent in found
     ]
-    names = ["agent", "version", "entry", "skills", "pending", "running", "waiting", "hands off to", "area"]
-    _or_none(names, rows, right={"skills", "pending", "running", "waiting"})
+    numbers = ["skills", "replicas", "seen", "pending", "running", "waiting"]
+    _or_none(["agent", "version", "entry", *numbers, "hands off to", "area"], rows, right=set(numbers))
 
 
 def _or_none(columns: Sequence[str], rows: Sequence[Sequence[str]], **options: Any) -> None:

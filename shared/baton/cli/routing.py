@@ -3,6 +3,7 @@
 In: a text, and cards from the journal or a team. Out: one decision, explained; warnings.
 """
 
+import os
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,20 +11,25 @@ import typer
 
 from baton import codec
 from baton.card import Card
-from baton.cli import card_checks, exits, loading, opening
-from baton.cli.options import JSON, TEAM
+from baton.cli import card_checks, exits, loading, opening, values
+from baton.cli.options import FACTS, JSON, TEAM
 from baton.cli.printing import counted, fields, heading, say, say_json, table
 from baton.cli.progress import progress
+from baton.config import Settings
 from baton.errors import NotFoundError
+from baton.hop.threads import in_thread
 from baton.protocol import route as rules
 from baton.protocol.guards import Graph
 from baton.protocol.route import RouteInput
 from baton.router import default_classifier
-from baton.routing.decision import Classifier
+from baton.routing.chain import Chain
+from baton.routing.decision import Classifier, RouteDecision
+from baton.routing.llm import LLM, LLMClassifier
 from baton.team import Team
 
 DESK = "services.team:desk"
 """The shipped desk, for whoever has no team yet."""
+_WARNINGS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ class Cards:
     graph: Graph
     source: str
     classifier: Classifier
+    llm: LLMClassifier | None = None
 
 
 def register(app: typer.Typer) -> None:
@@ -45,32 +52,66 @@ def register(app: typer.Typer) -> None:
 
 async def route(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="A request.")],
+    facts: FACTS = None,
     team: TEAM = None,
     json: JSON = False,
 ) -> int:
-    """Explain where the router would send a request, as the first of a conversation."""
+    """Explain where the router would send a request, as the first of a conversation. May ask the team's LLM."""
     codec.checked_text(text)
-    cards = await _cards(team)
-    decision = cards.classifier.classify(text, rules.routable(cards.graph.cards, None))
+    given = values.facts_of(facts or ())
+    cards = await cards_of(team)
+    chain = Chain(cards.classifier, cards.llm, cards.graph.threshold)
+    decision = await in_thread(chain.decide, text, given, rules.routable(cards.graph.cards, None))
     chosen = rules.choose(RouteInput(to=None, active=None), cards.graph, decision, None)
+    threshold_from = _threshold_from(decision, cards.graph)
     if json:
-        say_json({"text": text, "cards": cards.source, **chosen.stored()})
+        say_json({"text": text, "cards": cards.source, **chosen.stored(), "threshold_from": threshold_from})
         return exits.DONE
     to = f"{chosen.agent} / {chosen.skill}" if chosen.skill else chosen.agent or "nobody: the run would fail"
     fields(
         {
             "goes to": to,
             "because": f"{chosen.how}: {chosen.reason}",
-            "confidence": f"{decision.confidence:.3f}, needed {decision.threshold:.3f}",
+            "confidence": _confidence(decision),
+            "threshold": _threshold(threshold_from, cards.graph),
             "runner-up": f"{decision.runner_up}, behind by {decision.margin:.3f}" if decision.runner_up else "none",
             "method": decision.method,
+            "model": decision.model,
+            "note": decision.note if decision.note not in chosen.reason else None,
             "cards": f"{len(cards.graph.cards)} of {cards.source}",
         }
     )
+    if decision.scores:
+        _scores(decision)
+    return exits.DONE
+
+
+def _confidence(decision: RouteDecision) -> str:
+    if decision.threshold == 0 and decision.method == LLM:
+        return f"{decision.confidence:.3f} by the offline classifier"
+    return f"{decision.confidence:.3f}, needed {decision.threshold:.3f}"
+
+
+def _threshold_from(decision: RouteDecision, graph: Graph) -> str | None:
+    """Return `traffic` or `cards`; None: there is no threshold, a rule or a language model decided."""
+    if decision.threshold == 0:
+        return None
+    return "traffic" if graph.threshold is not None and graph.threshold.fits(decision) else "cards"
+
+
+def _threshold(source: str | None, graph: Graph) -> str | None:
+    if source == "traffic":
+        return "from labelled traffic"
+    if source is None or graph.threshold is None:
+        return source and "from the cards"
+    stored = graph.threshold
+    return f"from the cards; {stored.value:.3f} from labelled traffic is not used: it was found with {stored.model}"
+
+
+def _scores(decision: RouteDecision) -> None:
     heading("Scores")
     ranking = sorted(decision.scores.items(), key=lambda item: (-item[1], item[0]))
     table(["agent", "probability"], [[name, f"{score:.3f}"] for name, score in ranking], right={"probability"})
-    return exits.DONE
 
 
 async def check(
@@ -78,23 +119,25 @@ async def check(
     json: JSON = False,
 ) -> int:
     """Warn of cards that are hard to route by. Classifies each example without its like having been seen."""
-    cards = await _cards(target)
+    cards = await cards_of(target)
     routable = rules.routable(cards.graph.cards, None)
     warnings = card_checks.warnings(list(cards.graph.cards.values()))
-    with progress("classifying held-out examples"):
-        held_out = card_checks.held_out(routable, cards.classifier)
+    with progress("classifying held-out examples", card_checks.held_out_count(routable)) as advance:
+        held_out = card_checks.held_out(routable, cards.classifier, advance)
     if json:
         say_json({"cards": cards.source, "warnings": warnings, "held_out": held_out})
         return exits.DONE
     say(f"{counted(len(cards.graph.cards), 'card')} of {cards.source}")
-    for warning in warnings:
+    for warning in warnings[:_WARNINGS_SHOWN]:
         say(f"  warning: {warning}")
+    if len(warnings) > _WARNINGS_SHOWN:
+        say(f"  and {len(warnings) - _WARNINGS_SHOWN:,} more; --json lists all")
     say(f"  {held_out}")
     say(f"{counted(len(warnings), 'warning')}")
     return exits.DONE
 
 
-async def _cards(target: str | None) -> Cards:
+async def cards_of(target: str | None) -> Cards:
     """Return the cards of a team, or of the journal, or of the shipped desk.
 
     Raises:
@@ -104,9 +147,9 @@ async def _cards(target: str | None) -> Cards:
         return _of_team(loading.load_team(target), target)
     try:
         async with opening.opened() as at:
-            cards, fallback = await at.journal.registry()
-            if cards:
-                return Cards(Graph(cards, fallback), f"the {opening.shown(at.journal)}", default_classifier())
+            graph = await at.journal.registry()
+            if graph.cards:
+                return Cards(graph, f"the {opening.shown(at.journal)}", _default())
     except NotFoundError:
         pass
     return _of_team(loading.load_team(DESK), DESK)
@@ -114,4 +157,9 @@ async def _cards(target: str | None) -> Cards:
 
 def _of_team(team: Team, source: str) -> Cards:
     cards: dict[str, Card] = {card.name: card for card in team.cards()}
-    return Cards(Graph(cards, team.fallback), source, team.classifier or default_classifier())
+    return Cards(Graph(cards, team.fallback), source, team.classifier or _default(), team.llm)
+
+
+def _default() -> Classifier:
+    """Return the classifier that a router with these settings would use."""
+    return default_classifier(is_lexical=Settings.from_env(os.environ).encoder == "none")

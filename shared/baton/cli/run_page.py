@@ -23,6 +23,7 @@ def as_json(account: Account) -> dict[str, Any]:
     return {
         **account.as_json(),
         "data": account.result.data,
+        "label": account.label,
         "facts": account.result.facts,
         "hops": account.hops,
         "messages": account.log,
@@ -37,6 +38,7 @@ def show(account: Account) -> None:
     """Print a run: how it stands, its trail, what crossed each handoff, and all that was recorded."""
     summary(account)
     show_trail(account)
+    _routing(account)
     _hops(account)
     _handoffs(account)
     _messages(account)
@@ -55,6 +57,7 @@ def summary(account: Account) -> None:
             "status": status(account),
             "request": run.text,
             "route": str(account.route),
+            "label": _label(account),
             "answer": result.text,
             "error": f"{run.error.code}: {run.error.message}" if run.error else None,
             **waiting(account),
@@ -75,6 +78,11 @@ def status(account: Account) -> str:
     by = {"completed": "by", "queued": "for"}.get(run.status, "at")
     at = f" {by} {run.agent}" if run.agent else ""
     return f"{run.status}{at}" + (f" in {seconds(took_s)}" if took_s is not None else "")
+
+
+def _label(account: Account) -> str | None:
+    said = account.label
+    return None if said is None else f"{said.agent}, said {said.labelled_by} at {printing.moment(said.labelled_at)}"
 
 
 def waiting(account: Account) -> dict[str, str | None]:
@@ -108,6 +116,14 @@ def show_timeline(account: Account) -> None:
     heading(f"Timeline (seconds after {printing.moment(account.run.accepted_at)})")
     for event in account.events:
         say(timeline.wrapped(event, since=account.run.accepted_at))
+
+
+def _routing(account: Account) -> None:
+    route = account.route
+    seen = {"method": route.method, "model": route.model, "runner-up": route.second, "note": route.note}
+    if any((route.model, route.second, route.note)):
+        heading("Routing")
+        fields(seen, indent=2)
 
 
 def _hops(account: Account) -> None:

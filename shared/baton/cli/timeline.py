@@ -45,10 +45,11 @@ def _accepted(data: Data) -> str:
 
 def _routed(data: Data) -> str:
     to = f"{data.get('agent')} / {data['skill']}" if data.get("skill") else str(data.get("agent"))
-    sure = f", confidence {data['confidence']:.2f}" if data.get("threshold") is not None else ""
+    sure = f", confidence {data['confidence']:.2f}" if data.get("threshold") else ""
     needed = f" (needed {data['threshold']:.2f})" if sure else ""
     then = f", then {data['runner_up']}" if data.get("runner_up") else ""
-    return f"{data.get('how')} → {to}{sure}{needed}{then}: {data.get('reason')}"
+    note = f"; {data['note']}" if data.get("note") and data["note"] != data.get("reason") else ""
+    return f"{data.get('how')} → {to}{sure}{needed}{then}: {data.get('reason')}{note}"
 
 
 def _handoff(data: Data) -> str:

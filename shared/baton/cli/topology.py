@@ -169,10 +169,10 @@ async def _graph(team: str | None) -> Graph:
     advice = "name a team with --team"
     try:
         async with opening.opened() as at:
-            cards, fallback = await at.journal.registry()
-            if not cards:
+            graph = await at.journal.registry()
+            if not graph.cards:
                 raise ConfigError(f"the {opening.shown(at.journal)} has no agents yet; {advice}")
-            return Graph(cards, fallback)
+            return graph
     except NotFoundError as error:
         raise ConfigError(f"{error}; or {advice}") from error
 

@@ -1,0 +1,1 @@
+"""How well routing and recognition do on labelled data: files, splits and the figures, all without a model."""
