@@ -5,7 +5,7 @@ READY := .venv/ready
 SECRETS := $(or $(DESK_SECRETS),deploy/secrets)
 
 .DEFAULT_GOAL := help
-.PHONY: help install check format test chaos demo up down logs docker bench mutants clean
+.PHONY: help install check format test chaos demo up down logs docker bench eval mutants clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,8 +58,11 @@ docker:
 bench: $(READY) ## Measure the relay beside raw aio-pika, on servers of its own with data in memory; ARGS=--help tells more
 	$(BIN)/python -m tests.bench $(ARGS)
 
+eval: $(READY) ## Measure routing and recognition on ../shared/evals, beside targets and baselines; ARGS="--only desk --seeds 1"
+	$(BIN)/python -m tests.evals $(ARGS)
+
 mutants: $(READY) ## Break the pure decisions in every small way, count what the tests notice (10 minutes)
-	$(BIN)/uv sync --frozen --group mutants --inexact
+	$(BIN)/uv sync --frozen --all-extras --group mutants --inexact
 	$(BIN)/python tests/mutants.py
 
 clean: ## Remove what these targets made; journals stay

@@ -18,11 +18,11 @@ LAYERS = (
     ("card", "envelope", "request", "outcome", "config"),
     ("journal.records", "journal.messages", "journal.views"),
     ("protocol.*", "routing.*"),
-    ("journal.contract", "broker.contract"),
+    ("journal.contract", "broker.contract", "evaluation.*"),
     ("journal.*", "broker.*", "topology.*", "telemetry.*"),
-    ("agent", "team", "urls", "health"),
+    ("agent", "team", "urls", "health", "presence"),
     ("hop.*", "router", "results"),
-    ("ingress",),
+    ("housekeeping", "ingress"),
     ("service", "client", "remote", "__init__"),
     ("cli.*", "testing.*", "bench.*", "__main__"),
 )
@@ -44,12 +44,15 @@ OWNERS = {
     "alembic": "journal.postgres.*",
     "asyncpg": "journal.postgres.*",
     "numpy": "routing.*",
+    "onnxruntime": "routing.minilm",
     "opentelemetry.exporter": "telemetry.setup",
     "opentelemetry.sdk": "telemetry.setup",
     "prometheus_client": "telemetry.setup",
     "psycopg": "journal.postgres.*",
+    "re2": "routing.rules",
     "sqlalchemy": "journal.postgres.*",
     "sqlite3": "journal.sqlite*",
+    "tokenizers": "routing.minilm",
 }
 """Libraries that one part alone may import, so that the rest does without."""
 
@@ -65,6 +68,7 @@ HEAVY = (
     "opentelemetry",
     "prometheus_client",
     "psycopg",
+    "re2",
     "sqlalchemy",
 )
 """What `import baton` may not load: commands, tests and light services start without it."""

@@ -11,7 +11,7 @@ import json
 from baton.bench.processes import PROCESSES, Servers
 from baton.bench.services import Plan
 from baton.cli.bench import show_profile
-from tests.bench import comparing, report
+from tests.bench import comparing, report, routing
 from tests.bench.comparing import Row
 from tests.bench.own_servers import own_servers
 
@@ -25,6 +25,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rate-seconds", type=float, default=10.0, help="of the other part; 0: none (10)")
     parser.add_argument("--fill", type=int, metavar="RUNS", help="instead: with no and with RUNS finished runs")
     parser.add_argument("--tracing", action="store_true", help="instead: what it costs to export every span")
+    parser.add_argument(
+        "--routing", action="store_true", help="instead: what a routing decision costs, without servers"
+    )
     parser.add_argument("--profile", nargs="*", choices=PROCESSES, help="instead: where these processes' time goes")
     parser.add_argument("--instructions", action="store_true", help="count these, by perf: load changes them little")
     parser.add_argument("--json", action="store_true", help="a line for each measurement")
@@ -61,6 +64,9 @@ async def measure(servers: Servers, given: argparse.Namespace) -> None:
 
 def main() -> None:
     given = arguments()
+    if given.routing:
+        routing.show(max(1, given.repeats), as_json=given.json)
+        return
     with own_servers() as servers:
         asyncio.run(measure(servers, given))
 
