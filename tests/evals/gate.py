@@ -54,7 +54,7 @@ def rows(seen: Judged) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fitted(corpora: list[list[Judged]]) -> Gate:
-    """Fit a logistic function by Newton's method, and cut it where given shares of each corpus' stays lie above."""
+    """Fit a logistic function by Newton's method; cut it where no draw has a greater share of stays above."""
     parts = [[rows(seen) for seen in draws] for draws in corpora]
     values = np.concatenate([v for one in parts for v, _ in one])
     wanted = np.concatenate([w for one in parts for _, w in one])
@@ -67,13 +67,11 @@ def fitted(corpora: list[list[Judged]]) -> Gate:
         weights -= np.linalg.solve((scaled * (chances * (1 - chances))[:, None]).T @ scaled + decay, slope)
     plain = weights[:-1] / scale
     bias = float(weights[-1] - plain @ mean)
-    stays = [[scores[wanted == 0] for values, wanted in one for scores in [values @ plain + bias]] for one in parts]
+    stays = [(values @ plain + bias)[wanted == 0] for one in parts for values, wanted in one]
     return Gate(
         tuple(plain.round(5).tolist()),
         round(bias, 5),
-        tuple(
-            (share, round(max(float(np.quantile(np.concatenate(s), 1 - share)) for s in stays), 4)) for share in SHARES
-        ),
+        tuple((share, round(max(float(np.quantile(scores, 1 - share)) for scores in stays), 4)) for share in SHARES),
     )
 
 

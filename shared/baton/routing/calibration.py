@@ -20,6 +20,8 @@ DEFAULT_THRESHOLD = 0.05
 """For cards with too few examples to measure the share on."""
 FOREIGN_SHARE = 0.1
 """Of the traffic that a probability is given for; what the true share is nobody knows beforehand."""
+_WRONG_COST = 4
+"""Right answers that a wrong one undoes: a request at the fallback is handled a little later, this one wrongly."""
 _SLOPES = (1.0, 8.0)
 _SAMPLE = 400  # texts; bounds the time where there are thousands, and is plenty for a quantile
 
@@ -137,7 +139,7 @@ def best_threshold(
     candidates = [LEAST_THRESHOLD, *(float(c) for c in ranked[: rejectable + 1] if c > LEAST_THRESHOLD)]
 
     def gain(threshold: float) -> float:
-        taken = float(np.mean(np.where(right, 1, -2) * (own >= threshold)))  # a wrong answer undoes two right ones
+        taken = float(np.mean(np.where(right, 1, -_WRONG_COST) * (own >= threshold)))
         return taken + float(np.mean([np.mean(kind < threshold) for kind in foreign]))
 
     return max(candidates, key=gain)

@@ -15,7 +15,7 @@ from baton.routing.minilm import Encoder
 
 Mask = npt.NDArray[np.bool_]
 
-_WORDS_SHARE = np.float32(0.25)
+_WORDS_SHARE = np.float32(0.2)
 """What words count beside meaning; see docs/routing.md for what other shares give."""
 
 

@@ -16,6 +16,7 @@ from baton.routing.training_set import TrainingSet
 
 _NEAREST = 3
 """So many of the nearest texts tell whether something of the kind was seen; a single one may be chance."""
+_NAME_WEIGHT = 2.0
 _PIVOT_TEXTS = 200
 _BLOCK = 512  # texts compared at a time; bounds the memory where there are thousands
 
@@ -121,7 +122,7 @@ class OfflineModel:
         rows = np.arange(len(classes))
         parts = [self._among(rows[start : start + _BLOCK]).both() for start in range(0, len(rows), _BLOCK)]
         gram = np.concatenate(parts)
-        return Regression(gram, classes, weights=_weights(classes), iterations=iterations)
+        return Regression(gram, classes, weights=_weights(self.training), iterations=iterations)
 
     def _found_pivot(self) -> np.float32:
         """Return the usual energy of requests that the agents handle: half of them are more familiar, half less."""
@@ -164,9 +165,9 @@ def _energy(logits: FloatArray) -> FloatArray:
     return energy
 
 
-def _weights(classes: IntArray) -> FloatArray:
-    """Let the background, the last class, count like one usual skill: it must not drown two examples."""
-    counts = np.bincount(classes)
-    weights = np.ones(len(classes), dtype=np.float32)
+def _weights(training: TrainingSet) -> FloatArray:
+    """Let a name count like two examples, and the background like one usual skill: it must not drown two examples."""
+    counts = np.bincount(training.skill_of)
+    weights = np.where(training.is_example, np.float32(1.0), np.float32(_NAME_WEIGHT))
     weights[-counts[-1] :] = min(1.0, float(np.median(counts[:-1])) / counts[-1])
     return weights

@@ -24,7 +24,7 @@ from baton.routing.training_set import collect
 logger = logging.getLogger("baton")
 
 LEXICAL = "lexical"
-REVISION = 2
+REVISION = 3
 """Counts what would make the same cards and text decide otherwise: part of a decision's `model`."""
 ENCODED_TEXTS = 6_600
 """Cards with more texts than this are told apart by words alone: encoding takes some 5 ms a text."""
@@ -59,7 +59,7 @@ class OfflineClassifier:
     """
 
     def __init__(
-        self, encoder: Encoder | None = None, *, reject_share: float = 0.2, foreign: Sequence[str] = ()
+        self, encoder: Encoder | None = None, *, reject_share: float = 0.22, foreign: Sequence[str] = ()
     ) -> None:
         if not 0.0 <= reject_share <= 1.0:
             msg = f"reject_share is {reject_share!r}; it is a share, 0 to 1"

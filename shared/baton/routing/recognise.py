@@ -30,6 +30,7 @@ _CLOSING = re.compile(
     re.IGNORECASE,
 )
 """What an agent says when it has done its work: a change of topic is likelier after it. English."""
+_QUESTION = ("?", "\uff1f", "\u061f")  # Latin, full-width, Arabic: what comes next is likelier an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ def features(decision: RouteDecision, heard: Heard, other: str) -> tuple[float, 
         decision.background,
         decision.nearest[other] - decision.background,
         1.0 if _CLOSING.search(heard.said[-MAX_CHARS:]) else 0.0,  # it is said at the end
+        1.0 if heard.said.rstrip().endswith(_QUESTION) else 0.0,
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from baton.routing import minilm
 from baton.routing.minilm import DIMENSIONS, EncoderMissingError, MiniLM, encoder
+from baton.routing.training_set import background
 
 READABLE = ("i lost my card", "ok", "grüße aus köln", "card 🙂", "x " * 5_000, "lost \ud800 card", "a\0card")
 UNREADABLE = ("", " ", "日本語", "שלום עולם", "مرحبا", "🙂🙂", "привет мир", "\0")
@@ -22,6 +23,15 @@ def test_vectors_are_of_unit_length(model: MiniLM) -> None:
     vectors = model.encode(READABLE)
     assert vectors.shape == (len(READABLE), DIMENSIONS)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_two_layers_have_their_say_the_second_less_what_all_texts_share(model: MiniLM) -> None:
+    vectors = model.encode(background())
+    last, before = vectors[:, : DIMENSIONS // 2], vectors[:, DIMENSIONS // 2 :]
+    assert np.square(last).sum(axis=1) == pytest.approx(0.75, abs=1e-4)
+    assert np.square(before).sum(axis=1) == pytest.approx(0.25, abs=1e-4)
+    alike = before @ before.T / 0.25
+    assert alike[~np.eye(len(alike), dtype=bool)].mean() < 0.25
 
 
 def test_a_text_that_it_cannot_read_has_no_vector(model: MiniLM) -> None:
