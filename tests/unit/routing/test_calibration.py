@@ -9,6 +9,7 @@ from baton.card import Card, SkillCard
 from baton.routing import calibration
 from baton.routing.calibration import (
     DEFAULT_THRESHOLD,
+    FOREIGN_SHARE,
     LEAST_THRESHOLD,
     Calibration,
     best_threshold,
@@ -144,3 +145,26 @@ def test_the_threshold_of_traffic_rejects_no_more_of_its_own_than_it_may() -> No
     own = [(0.1 + n / 100, True) for n in range(30)]
     assert traffic_threshold(own, [[0.119] * 10], reject_share=0.1) == 0.12
     assert traffic_threshold(own, [[0.125] * 10], reject_share=0.1) == LEAST_THRESHOLD
+
+
+@given(
+    own=st.lists(st.tuples(st.floats(1e-4, 1.0), st.booleans()), min_size=5, max_size=60),
+    foreign=st.lists(st.floats(1e-5, 1.0), min_size=1, max_size=30),
+)
+def test_a_probability_is_right_in_the_mean_wherever_the_slope_ends(
+    own: list[tuple[float, bool]], foreign: list[float]
+) -> None:
+    confidences = np.array([confidence for confidence, _ in own], dtype=np.float32)
+    right, others = np.array([is_right for _, is_right in own]), np.array(foreign, dtype=np.float32)
+    slope, offset = fitted(confidences, right, others)
+    calibration = Calibration(slope, offset, 0.1)
+    told, strange = calibration.probability(confidences).sum(), calibration.probability(others).mean()
+    count = len(own) * (1 + FOREIGN_SHARE)
+    assert abs(told + strange * len(own) * FOREIGN_SHARE - right.sum()) / count < 0.2
+
+
+def test_a_choice_that_is_right_at_any_confidence_is_not_called_improbable() -> None:
+    """As with 150 agents of 40 examples: the slope ends at its bound, and the offset has to go on alone."""
+    own, foreign = np.geomspace(0.002, 0.93, 400).astype(np.float32), np.full(200, 0.02, dtype=np.float32)
+    slope, offset = fitted(own, np.arange(400) % 20 > 0, foreign)
+    assert Calibration(slope, offset, 0.1).probability(own).mean() > 0.8
