@@ -13,12 +13,12 @@ from baton.envelope import Envelope, last_said
 from baton.errors import TurnTimeoutError
 from baton.hop.judge import Judge
 from baton.hop.leases import Held
+from baton.hop.recognition import was_moved
 from baton.hop.surroundings import Surroundings
 from baton.hop.taking import Taken
 from baton.journal.records import Claim
 from baton.protocol import route
 from baton.protocol.guards import Graph
-from baton.routing.decision import RouteDecision
 
 if TYPE_CHECKING:
     from baton.routing.offline import OfflineClassifier
@@ -59,7 +59,7 @@ class RouterTaker:
         asked = route.RouteInput(
             to=run.request.get("to") if is_first else None,
             active=active if is_first else None,
-            without=None if is_first else envelope.from_agent,
+            without=frozenset() if is_first else _left_out(claim, envelope),
         )
         graph = self._shared.graph()
         found = await self._choose(envelope, asked, graph)
@@ -81,21 +81,28 @@ class RouterTaker:
 
     async def _classified(self, envelope: Envelope, asked: route.RouteInput, graph: Graph) -> route.Routed:
         text = last_said(envelope, "user") or envelope.request_text
-        is_new = asked.active not in graph.cards  # a message in a conversation mostly stays: no model is asked
-        without = frozenset([asked.without] if asked.without else [])
-
-        async def decide(without: frozenset[str]) -> RouteDecision:
-            return await self._judge.decide(text, graph, facts=envelope.facts, without=without, asks_llm=is_new)
-
-        decision, shift = await decide(without), None
-        if asked.active:
-            said = last_said(envelope, "agent")
-            shift = await self._judge.shift(decision, text, active=asked.active, said=said)
-        chosen = route.choose(asked, graph, decision, shift)
+        if asked.active in graph.cards:
+            return await self._followed_up(text, envelope, asked, graph)
+        decision = await self._judge.decide(text, graph, facts=envelope.facts, without=asked.without, asks_llm=True)
+        chosen = route.choose(asked, graph, decision, None)
         if not route.is_idle(chosen, graph):
             return chosen
-        idle = frozenset(name for name in graph.cards if not graph.is_live(name))
-        return route.instead(chosen, await decide(without | idle))
+        without = asked.without | {name for name in graph.cards if not graph.is_live(name)}
+        return route.instead(chosen, await self._judge.decide(text, graph, facts=envelope.facts, without=without))
+
+    async def _followed_up(self, text: str, envelope: Envelope, asked: route.RouteInput, graph: Graph) -> route.Routed:
+        """Judge a message in a conversation, which mostly stays where it is: no language model is asked."""
+        active, said = str(asked.active), last_said(envelope, "agent")
+        decision = await self._judge.decide(text, graph, active=active)
+        shift = await self._judge.shift(decision, text, active=active, said=said)
+        return route.choose(asked, graph, decision, shift)
+
+
+def _left_out(claim: Claim, envelope: Envelope) -> frozenset[str]:
+    """Return who is not to be chosen: who asked for somebody else; after an automatic handoff all who had the run."""
+    sender = {envelope.from_agent} if envelope.from_agent else set()
+    is_automatic = was_moved(claim.steps, envelope.seq - 1)
+    return frozenset(sender | {entry.agent for entry in envelope.trail} if is_automatic else sender)
 
 
 def default_classifier(*, is_lexical: bool = False, foreign: Sequence[str] = ()) -> "OfflineClassifier":

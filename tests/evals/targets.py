@@ -1,8 +1,8 @@
 """The targets of routing and recognition: floors, aims, what others reach, and the command that measures each.
 
 Baselines are figures on the test splits, quoted from research/routing.md (sections 1, 3, 4 and 6), but for those on the
-dev side: `python -m tests.evals.plain` gives what plain heads do, and `python -m tests.evals.gate` how gates fitted on the
-dialogues of one corpus do on the other's.
+dev side: `python -m tests.evals.plain` gives what plain heads do, and `python -m tests.evals.gate` how gates that are
+fitted on the dialogues of one corpus do on the other's.
 """
 
 from collections.abc import Callable

@@ -4,8 +4,9 @@ import threading
 from collections.abc import Sequence
 
 import pytest
+from pydantic import BaseModel
 
-from baton import Agent, Answer, Ask, Card, Handoff, RouteDecision, Team, Turn
+from baton import Agent, Answer, Ask, Card, Handoff, RouteDecision, Rule, Team, Turn
 from baton.hop import recognition
 from baton.outcome import Shift
 from baton.request import Result
@@ -80,6 +81,57 @@ async def test_a_confident_shift_moves_by_itself(*, declared: bool) -> None:
     assert moved[1]["reason"] == "the user's reply is about cards (100%)"
     assert len(seen) == 1
     assert seen[0].startswith("cards: my card is gone")
+
+
+class Needed(BaseModel):
+    card_id: str
+
+
+async def test_what_the_target_needs_is_not_there_so_the_agent_decides() -> None:
+    team, seen = desk(auto_handoff=True)
+    team.agents["cards"].needs = Needed
+    async with serve(team) as served:
+        assert (await served.reply(await served.send("a loan please"), "my card is gone")).text == "lent"
+    assert seen == ["loans: my card is gone, ('cards', True)"]
+
+
+async def test_through_the_router_it_does_not_go_back_either() -> None:
+    """A rule on facts would give the run back to the agent that it came from."""
+    team, seen = desk(auto_handoff=True, declared=False)
+    front = Agent("front", "Kiosks", handoffs=["loans"], rules=[Rule(facts={"channel": "kiosk"})])
+
+    @front.turn
+    async def hand_on(turn: Turn) -> Handoff:
+        return Handoff("loans")
+
+    edges = [front >> team.agents["loans"]]
+    team = Team("desk", edges, agents=[*team.agents.values()], classifier=WORDS)
+    async with serve(team) as served:
+        asked = await served.send("a loan please", facts={"channel": "kiosk"})
+        asked = await served.reply(asked, "my card is gone")
+        assert (asked.status, asked.agent) == ("waiting", "cards")
+    assert len(seen) == 1
+
+
+async def test_after_an_approval_the_turn_sees_the_same_shift() -> None:
+    loans, cards = Agent("loans", "Loans"), Agent("cards", "Cards")
+    seen: list[bool] = []
+
+    @cards.turn
+    async def freeze(turn: Turn) -> Answer:
+        return Answer("frozen")
+
+    @loans.turn
+    async def lend(turn: Turn) -> Answer | Ask:
+        if turn.reply is None:
+            return Ask("For how long?")
+        seen.append(turn.shift is not None)
+        return Answer("lent" if (await turn.approve("lend", "Lend?")).granted else "kept")
+
+    async with serve(Team("desk", agents=[loans, cards], classifier=WORDS)) as served:
+        asked = await served.reply(await served.send("a loan please"), "my card is gone")
+        assert (await served.reply(asked, decision="approve")).text == "lent"
+    assert seen == [True, True]
 
 
 async def test_it_never_goes_back_by_itself_to_who_had_the_run() -> None:

@@ -108,7 +108,7 @@ async def calibrate(
     if forget:
         return await _forget(file=file, is_applied=apply, json=json)
     cards = await routing.cards_of(team)
-    able = routable(cards.graph.cards, None)
+    able = routable(cards.graph.cards)
     rows = _new_to(able, _of_file(file, able) if file else await _of_journal(since_s, able))
     found = find(cards.classifier, able, rows)
     if apply:
@@ -212,7 +212,7 @@ async def _store(threshold: StoredThreshold) -> None:
     async with opening.opened() as at:
         await at.journal.calibrate(threshold)
         graph = await at.journal.registry()
-    if card_set_hash(routable(graph.cards, None)) != threshold.cards:
+    if card_set_hash(routable(graph.cards)) != threshold.cards:
         printing.tell("the registered agents have other cards: what was stored counts once they have these")
 
 

@@ -137,7 +137,7 @@ def _threshold(graph: Graph) -> list[Check]:
     if stored is None:
         return []
     found = f"{stored.value:g} from labelled traffic, found with {stored.model}"
-    if stored.cards == card_set_hash(routable(graph.cards, None)):
+    if stored.cards == card_set_hash(routable(graph.cards)):
         return [Check("threshold", "ok", found)]
     unused = "not used, since the cards are others now; `baton eval calibrate --apply` finds it anew"
     return [Check("threshold", "note", f"{found}; {unused}")]

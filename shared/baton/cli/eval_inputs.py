@@ -79,7 +79,7 @@ async def basis(sources: Sources) -> Basis:
         classifier = None
     else:
         found = await routing.cards_of(sources.team)
-        cards, source = routable(found.graph.cards, None), found.source
+        cards, source = routable(found.graph.cards), found.source
         classifier = None if sources.is_lexical else found.classifier
     owners = Owners.of_cards(cards, departments, by_agent=sources.by != "intent")
     if sources.train is None:

@@ -107,7 +107,7 @@ async def replay(
     theirs, are not decided again. `nobody`: the classifier was not sure, and the fallback had it.
     """
     cards = await routing.cards_of(target)
-    routable = rules.routable(cards.graph.cards, None)
+    routable = rules.routable(cards.graph.cards)
     replayed = Replayed()
 
     def decide(text: str) -> str:

@@ -61,7 +61,7 @@ async def route(
     given = values.facts_of(facts or ())
     cards = await cards_of(team)
     chain = Chain(cards.classifier, cards.llm, cards.graph.threshold)
-    decision = await in_thread(chain.decide, text, given, rules.routable(cards.graph.cards, None))
+    decision = await in_thread(chain.decide, text, given, rules.routable(cards.graph.cards))
     chosen = rules.choose(RouteInput(to=None, active=None), cards.graph, decision, None)
     threshold_from = _threshold_from(decision, cards.graph)
     if json:
@@ -120,7 +120,7 @@ async def check(
 ) -> int:
     """Warn of cards that are hard to route by. Classifies each example without its like having been seen."""
     cards = await cards_of(target)
-    routable = rules.routable(cards.graph.cards, None)
+    routable = rules.routable(cards.graph.cards)
     warnings = card_checks.warnings(list(cards.graph.cards.values()))
     with progress("classifying held-out examples", card_checks.held_out_count(routable)) as advance:
         held_out = card_checks.held_out(routable, cards.classifier, advance)

@@ -5,6 +5,7 @@ router and agents. New cards are learnt beside the work; until then those known 
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -14,7 +15,6 @@ from baton.card import Card
 from baton.errors import PermanentError, TransientError
 from baton.hop.threads import in_thread
 from baton.outcome import Shift
-from baton.protocol import route
 from baton.protocol.guards import Graph
 from baton.routing import rules
 from baton.routing.decision import Classifier, RouteDecision, Trainable
@@ -62,7 +62,7 @@ class Judge:
         self._make = make
         self._making = asyncio.Lock()
         self._classifier: Classifier | None = None
-        self._seen: tuple[Mapping[str, Card], tuple[Card, ...]] = ({}, ())
+        self._seen: dict[str | None, tuple[Mapping[str, Card], tuple[Card, ...]]] = {}
         self._known: tuple[Card, ...] | None = None
         self._failed: _Failed | None = None
         self._learning: asyncio.Task[None] | None = None
@@ -71,16 +71,25 @@ class Judge:
         self._unfit: tuple[StoredThreshold | None, str | None] = (None, None)
         self._answering: asyncio.Task[None] | None = None
 
-    async def learn(self, graph: Graph) -> None:
-        """Make the classifier and learn the cards, so that the next decision waits for nothing."""
+    async def learn(self, graph: Graph, active: str | None = None) -> None:
+        """Make the classifier and learn the cards, so that the next decision waits for nothing.
+
+        Args:
+            graph: Who exists now.
+            active: Whose conversations are to be judged; None: those that the router has.
+        """
         classifier = await self._made()
-        if isinstance(classifier, Trainable) and (cards := self._routable(graph)):
+        if isinstance(classifier, Trainable) and (cards := self._routable(graph, active)):
             await self._usable(classifier, cards, waits=True)
 
-    def learn_soon(self, graph: Graph) -> None:
+    def learn_soon(self, graph: Graph, active: str) -> None:
         """Do what `learn` does, beside the work; it is tried again when it is needed."""
         if self.false_share > 0.0 and self._known is None and (self._warming is None or self._warming.done()):
-            self._warming = asyncio.create_task(self.learn(graph))
+            self._warming = asyncio.create_task(self._warm(graph, active))
+
+    async def _warm(self, graph: Graph, active: str) -> None:
+        with contextlib.suppress(TransientError):  # `_learn` has told why
+            await self.learn(graph, active)
 
     def notice(self, graph: Graph) -> None:
         """Begin to learn the cards if they have changed; nothing if nobody has asked for a decision yet."""
@@ -94,6 +103,7 @@ class Judge:
         *,
         facts: Mapping[str, Any] | None = None,
         without: frozenset[str] = frozenset(),
+        active: str | None = None,
         asks_llm: bool = False,
     ) -> RouteDecision:
         """Choose among the routable agents: by rules, else by the classifier, else by the language model.
@@ -101,20 +111,23 @@ class Judge:
         Args:
             text: The request.
             graph: Who exists now.
-            facts: Of the conversation; rules may go by them.
+            facts: Of the conversation; rules may go by them. None for a message in a conversation that an agent has:
+                they were the same at the last one, and are no reason to move.
             without: Agents that are not to be chosen.
+            active: Who has the conversation; may be chosen though the router never does (`entry=False`).
             asks_llm: Whether the language model, if there is one, is asked where the classifier is unsure.
 
         Returns:
             A decision for an agent of `graph`. It waits for an agent whose card is still being learnt; where
             only cards of known agents have changed, a sure one is made with what they were before.
         """
-        cards = self._routable(graph)
+        cards = self._routable(graph, active)
         ruled = rules.match(text, facts or {}, cards, without)
         if ruled is not None:
             return ruled
+        stored = graph.threshold if all(card.entry for card in cards) else None  # it is of the entries alone
         decision = _possible(
-            await self._classified(text, cards, without, graph.threshold), {card.name for card in cards} - without
+            await self._classified(text, cards, without, stored), {card.name for card in cards} - without
         )
         if self._llm is None or not asks_llm or not self._llm.is_unsure(decision):
             return decision
@@ -177,12 +190,16 @@ class Judge:
                 self._classifier = await in_thread(self._make)
             return self._classifier
 
-    def _routable(self, graph: Graph) -> tuple[Card, ...]:
+    def _routable(self, graph: Graph, active: str | None = None) -> tuple[Card, ...]:
         """Return the cards to choose from: one tuple for as long as the graph has the same cards."""
-        if self._seen[0] is not graph.cards:
-            cards = tuple(route.routable(graph.cards, None))
-            self._seen = (graph.cards, self._seen[1] if cards == self._seen[1] else cards)
-        return self._seen[1]
+        extra = graph.cards.get(active or "")
+        key = active if extra is not None and not extra.entry else None
+        seen, known = self._seen.get(key, ({}, ()))
+        if seen is not graph.cards:
+            cards = tuple(card for name, card in sorted(graph.cards.items()) if card.entry or name == key)
+            known = known if cards == known else cards
+            self._seen[key] = (graph.cards, known)
+        return known
 
     def _is_known(self, classifier: Trainable, cards: tuple[Card, ...]) -> bool:
         """Return True where `cards` need not be learnt first; else begin to learn them."""

@@ -88,6 +88,10 @@ class Steps:
         self.has_new = False
         """True once a step was met whose (name, input) is new in this run."""
 
+    def recorded_keys(self) -> frozenset[str]:
+        """Return the keys that earlier attempts at this hop have recorded."""
+        return frozenset(step.key for step in self._recorded.values() if step.seq == self._seq)
+
     async def call(self, key: str, fn: Callable[..., Any], args: tuple[Any, ...], effect: Effect, scope: Scope) -> Any:
         """Return the record of `key`, or call `fn`, record its result and return that.
 

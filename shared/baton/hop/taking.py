@@ -5,8 +5,10 @@ In: a claimed hop with its envelope. Out: what the function returned, checked; o
 
 import asyncio
 import inspect
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from pydantic import BaseModel
@@ -14,7 +16,7 @@ from pydantic import BaseModel
 from baton import codec
 from baton.agent import Agent
 from baton.envelope import Envelope
-from baton.errors import BatonError, HandoffRefusedError, PermanentError, TurnTimeoutError
+from baton.errors import BatonError, FactsError, HandoffRefusedError, PermanentError, TurnTimeoutError
 from baton.hop.judge import Judge
 from baton.hop.leases import Held
 from baton.hop.recognition import recognised
@@ -23,10 +25,12 @@ from baton.hop.surroundings import Surroundings
 from baton.hop.threads import in_thread
 from baton.hop.turn import Turn
 from baton.journal.records import Claim, NewEvent, Step
-from baton.outcome import Ask, Outcome
+from baton.outcome import Ask, Handoff, Outcome, Shift
 from baton.protocol import route
+from baton.protocol.guards import Graph
 from baton.protocol.route import Routed
-from baton.protocol.settle import checked
+from baton.protocol.settle import check_needs, checked
+from baton.routing.decision import RouteDecision
 from baton.telemetry.hops import step_recorded
 
 
@@ -101,17 +105,29 @@ class AgentTaker:
             read_history=lambda: self._journal.history(claim.run.tenant, envelope.conversation_id),
             emit=self._emitter(claim),
         )
-        shift = await recognised(envelope, self._shared.graph(), self._judge, steps)
-        if shift is not None:
-            onward = route.onward(envelope, shift, self._shared.graph()) if self._agent.auto_handoff else None
-            if onward is not None:
-                return Taken(onward, steps.has_new)
-            turn.notice(shift)
-        left_s = None if claim.run.deadline_at is None else claim.run.deadline_at - claim.now
+        began = time.monotonic()
+        graph = self._shared.graph()
+        found = await recognised(envelope, graph, self._judge, steps, partial(self._onward, envelope, graph))
+        if found.handoff is not None:
+            return Taken(found.handoff, steps.has_new)
+        if found.shift is not None:
+            turn.notice(found.shift)
+        now = claim.now + time.monotonic() - began  # the journal's clock; the look may have taken seconds
+        left_s = None if claim.run.deadline_at is None else claim.run.deadline_at - now
         value = await self._within(turn, envelope.skill, left_s)
         if isinstance(value, Ask):
-            self._judge.learn_soon(self._shared.graph())  # while the user thinks
+            self._judge.learn_soon(self._shared.graph(), self._agent.name)  # while the user thinks
         return Taken(checked(value, self._agent.name), steps.has_new)
+
+    def _onward(self, envelope: Envelope, graph: Graph, shift: Shift, decision: RouteDecision) -> Handoff | None:
+        """Return the automatic handoff that a shift leads to; None: the agent does without, or it would be stopped."""
+        handoff = route.onward(envelope, shift, graph, decision) if self._agent.auto_handoff else None
+        try:
+            if handoff is not None:
+                check_needs(self.needs, shift.targets[0][0], envelope.facts)
+        except FactsError:
+            return None
+        return handoff
 
     async def _within(self, turn: Turn, skill: str | None, left_s: float | None) -> Any:
         timeout_s = self._agent.timeout_s

@@ -11,7 +11,7 @@ from typing import Any
 from baton.card import Card
 from baton.envelope import Envelope
 from baton.outcome import Handoff, Shift
-from baton.protocol.guards import ROUTER, Graph
+from baton.protocol.guards import ROUTER, Graph, refused
 from baton.routing.decision import RouteDecision
 
 STICKY = "sticky"
@@ -32,8 +32,8 @@ class RouteInput:
     """The agent that the request names; None: no one."""
     active: str | None
     """The conversation's active agent if it is still sticky; else None."""
-    without: str | None = None
-    """An agent that asked for somebody else; never chosen."""
+    without: frozenset[str] = frozenset()
+    """Agents that are not to be chosen: one that asked for somebody else, or all that had the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,9 @@ def active_now(active: str | None, active_at: float | None, *, now: float, stick
     return active if active and active_at is not None and now - active_at <= sticky_s else None
 
 
-def routable(cards: Mapping[str, Card], without: str | None) -> list[Card]:
+def routable(cards: Mapping[str, Card]) -> list[Card]:
     """Return the cards that the classifier chooses from, in the order of their names."""
-    return [cards[name] for name in sorted(cards) if cards[name].entry and name != without]
+    return [cards[name] for name in sorted(cards) if cards[name].entry]
 
 
 def addressed(ask: RouteInput, graph: Graph) -> Routed | None:
@@ -99,33 +99,38 @@ def choose(ask: RouteInput, graph: Graph, decision: RouteDecision, shift: Shift 
         decision: The classifier's, over all routable agents.
         shift: The recogniser's finding against the active agent; None: none, or nobody is active.
     """
-    targets = shift.targets if shift else ()
     if ask.active and ask.active in graph.cards:
-        if shift is None or not shift.confident:
-            skill = decision.skill if decision.best == ask.active else None
-            idle = "" if graph.is_live(ask.active) else "; it has no live replica now, and takes it up once it has"
-            return Routed(ask.active, STICKY, f"{ask.active} has this conversation{idle}", skill, targets, decision)
-        target = shift.targets[0][0]
-        skill = decision.skill if decision.best == target else None
-        return Routed(target, SHIFTED, f"no longer about {ask.active}", skill, targets, decision)
+        target = shift.targets[0][0] if shift and shift.confident else ask.active
+        if target != ask.active and graph.is_live(target):
+            skill = decision.skill if decision.best == target else None
+            return Routed(target, SHIFTED, f"no longer about {ask.active}", skill, decision=decision)
+        skill = decision.skill if decision.best == ask.active else None
+        idle = "" if graph.is_live(ask.active) else "; it has no live replica now, and takes it up once it has"
+        told = shift.targets if shift else ()
+        return Routed(ask.active, STICKY, f"{ask.active} has this conversation{idle}", skill, told, decision)
     if decision.agent is None:
         return _fallback(graph, _unsure(decision), decision)
-    return Routed(decision.agent, CLASSIFIED, _sure(decision), decision.skill, targets, decision)
+    return Routed(decision.agent, CLASSIFIED, _sure(decision), decision.skill, decision=decision)
 
 
 def is_idle(routed: Routed, graph: Graph) -> bool:
-    """Return True where a classified request would go to an agent that no live replica serves."""
-    is_chosen = routed.how in (CLASSIFIED, SHIFTED) and routed.agent is not None
-    return is_chosen and not graph.is_live(str(routed.agent))
+    """Return True where a classified request is for an agent that no live replica serves, or unsure because of one."""
+    if routed.how == CLASSIFIED:
+        return not graph.is_live(str(routed.agent))
+    seen = routed.decision if routed.how == FALLBACK else None
+    return seen is not None and any(name and not graph.is_live(name) for name in (seen.best, seen.runner_up))
 
 
 def instead(routed: Routed, decision: RouteDecision) -> Routed:
-    """Return where a request goes whose agent has no live replica: to another that fits, else there all the same.
+    """Return where a request goes whose agent has no live replica: to another that fits, else where it would have gone.
 
     Args:
         routed: The choice among all agents.
         decision: The same request over the agents that have a live replica.
     """
+    if routed.how == FALLBACK:
+        told = f"{_sure(decision)}, of the agents with a live replica"
+        return Routed(decision.agent, CLASSIFIED, told, decision.skill, decision=decision) if decision.agent else routed
     sure = routed.decision.confidence if routed.decision else 0.0
     if decision.agent is None or decision.confidence < FITS * sure:
         idle = f"{routed.agent} has no live replica and nobody else fits: it takes this up once it has one"
@@ -134,23 +139,28 @@ def instead(routed: Routed, decision: RouteDecision) -> Routed:
     return Routed(decision.agent, routed.how, told, decision.skill, routed.shift, decision)
 
 
-def onward(envelope: Envelope, shift: Shift, graph: Graph) -> Handoff | None:
+def onward(envelope: Envelope, shift: Shift, graph: Graph, decision: RouteDecision) -> Handoff | None:
     """Return the automatic handoff that a confident shift in a reply leads to; None: the agent's turn runs.
 
     Control never goes back by itself to an agent that has had this run: to and fro is what a person, or a
-    new request, may want, and not what a likeness should cause.
+    new request, may want, and not what a likeness should cause. Nor does it go where the run would stand
+    still or end: past the last hop, to an agent without a live replica. Where no edge is declared it goes
+    through the router, if that is going to be sure.
 
     Args:
         envelope: Of the hop in which the reply came.
         shift: What the recogniser found.
         graph: Who exists, and who may hand off to whom.
+        decision: The classification that the shift comes from.
     """
     target, score = shift.targets[0]
     had_it = {entry.agent for entry in envelope.trail}
-    if not shift.confident or target in had_it:
+    if not shift.confident or target in had_it or not graph.is_live(target):
         return None
-    to = target if target in graph.allowed(envelope.agent) else ROUTER
-    return Handoff(to, reason=f"the user's reply is about {target} ({score:.0%})")
+    is_declared = refused(graph, envelope.agent, target) is None
+    if envelope.budget.hops_left < (1 if is_declared else 2) or not (is_declared or decision.agent == target):
+        return None
+    return Handoff(target if is_declared else ROUTER, reason=f"the user's reply is about {target} ({score:.0%})")
 
 
 def _fallback(graph: Graph, reason: str, decision: RouteDecision | None = None) -> Routed:

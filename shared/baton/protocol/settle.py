@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from baton import codec, ids
 from baton.envelope import Envelope, Message
@@ -221,7 +221,7 @@ def _handoff(context: HopContext, handoff: Handoff) -> Settled:
         return to_fallback(context, stopped)
     if limit := guards.over_hop_limit(envelope, target):
         return failed(context, _failure(limit, envelope.agent))
-    _check_needs(context, target, facts)
+    check_needs(context.needs, target, facts)
     step = NextStep(
         to=target,
         kind="route" if target == guards.ROUTER else "handoff",
@@ -289,8 +289,18 @@ def _moved(
     )
 
 
-def _check_needs(context: HopContext, target: str, facts: dict[str, Any]) -> None:
-    model = context.needs.get(target)
+def check_needs(needs: Mapping[str, type[BaseModel]], target: str, facts: Mapping[str, Any]) -> None:
+    """Make sure that facts are what a target needs.
+
+    Args:
+        needs: Models by agent, as far as this process knows them.
+        target: Who is to get the facts.
+        facts: Of the conversation.
+
+    Raises:
+        FactsError: They are not; says what lacks.
+    """
+    model = needs.get(target)
     if model is None:
         return
     try:

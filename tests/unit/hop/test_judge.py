@@ -164,6 +164,16 @@ async def test_the_first_request_waits_until_the_cards_are_known(judge: Judge, l
     assert (await asked).agent == "a"
 
 
+async def test_who_has_the_conversation_is_judged_too_though_the_router_never_chooses_it(
+    judge: Judge, learner: Learner
+) -> None:
+    await judge.learn(Graph(NEW))
+    assert (await judge.decide("d", Graph(NEW))).agent is None
+    assert (await judge.decide("d", Graph(NEW), active="d")).agent == "d"
+    assert (await judge.decide("d", Graph(NEW), active="a")).agent is None
+    assert learner.learnt == [("a", "b", "c"), ("a", "b", "c", "d")]
+
+
 async def test_equal_cards_are_learnt_once(judge: Judge, learner: Learner) -> None:
     for _ in range(3):
         await judge.decide("a", Graph({name: card.model_copy() for name, card in OLD.items()}))
@@ -190,13 +200,13 @@ async def test_without_a_share_no_message_is_looked_at(learner: Learner) -> None
     judge = Judge(never, false_share=0.0)
     decision = RouteDecision("a", None, 1.0, None, 1.0, "rule", best="a")
     assert await judge.shift(decision, "hello", active="b", said="") is None
-    judge.learn_soon(Graph(OLD))
+    judge.learn_soon(Graph(OLD), "a")
     assert judge._warming is None
 
 
 async def test_while_the_user_thinks_the_cards_are_learnt(judge: Judge, learner: Learner) -> None:
-    judge.learn_soon(Graph(OLD))
-    judge.learn_soon(Graph(OLD))
+    judge.learn_soon(Graph(OLD), "a")
+    judge.learn_soon(Graph(OLD), "a")
     await until(lambda: learner.learnt == [("a", "b")])
     judge.close()
 
@@ -295,7 +305,7 @@ async def test_thousands_may_wait(judge: Judge, learner: Learner) -> None:
 
 async def test_close_while_learning_leaves_nothing_behind(judge: Judge, learner: Learner) -> None:
     learner.may_learn.clear()
-    judge.learn_soon(Graph(OLD))
+    judge.learn_soon(Graph(OLD), "a")
     await until(lambda: judge._learning is not None)
     judge.close()
     await until(lambda: bool(judge._learning and judge._learning.cancelled()))

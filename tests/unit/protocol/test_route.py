@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from baton.card import Card
-from baton.envelope import TrailEntry
+from baton.envelope import Budget, TrailEntry
 from baton.outcome import Shift
 from baton.protocol import route
 from baton.protocol.guards import Graph
@@ -107,8 +107,14 @@ def test_a_hint_of_another_topic_is_given_to_the_active_agent() -> None:
 
 def test_a_confident_change_of_topic_moves_the_conversation() -> None:
     routed = route.choose(ask(active="payments"), DESK, decision("cards"), SURE_SHIFT)
-    assert (routed.agent, routed.how, routed.skill, routed.shift) == ("cards", "shifted", "freeze", SURE_SHIFT.targets)
+    assert (routed.agent, routed.how, routed.skill) == ("cards", "shifted", "freeze")
     assert routed.reason == "no longer about payments"
+    assert routed.shift == ()  # the agent that it is about is told of no shift to itself
+
+
+def test_no_conversation_moves_to_an_agent_without_a_live_replica() -> None:
+    routed = route.choose(ask(active="payments"), IDLE, decision("cards"), SURE_SHIFT)
+    assert (routed.agent, routed.how, routed.shift) == ("payments", "sticky", SURE_SHIFT.targets)
 
 
 def test_an_active_agent_that_is_gone_is_replaced_by_a_new_choice() -> None:
@@ -142,7 +148,7 @@ IDLE = Graph(CARDS, live=frozenset({"payments", "disputes"}))
     ("how", "agent", "graph", "expected"),
     [
         ("classified", "cards", IDLE, True),
-        ("shifted", "cards", IDLE, True),
+        ("shifted", "cards", IDLE, False),
         ("classified", "payments", IDLE, False),
         ("sticky", "cards", IDLE, False),
         ("addressed", "cards", IDLE, False),
@@ -164,6 +170,16 @@ def test_another_that_fits_is_taken_instead_of_one_without_a_live_replica() -> N
     assert routed.decision == decision("payments", confidence=0.7)
 
 
+def test_where_an_agent_without_a_live_replica_made_it_unsure_one_that_fits_is_taken() -> None:
+    first = route.choose(ask(), Graph(CARDS, "human", live=IDLE.live), UNSURE, None)
+    assert (first.agent, route.is_idle(first, IDLE)) == ("human", True)
+    assert not route.is_idle(first, DESK)
+    assert route.instead(first, UNSURE) is first
+    routed = route.instead(first, decision("payments", confidence=0.7))
+    assert (routed.agent, routed.how) == ("payments", "classified")
+    assert routed.reason == "payments (70%), of the agents with a live replica"
+
+
 @pytest.mark.parametrize("second", [UNSURE, decision("payments", confidence=0.45, threshold=0.2)])
 def test_where_nobody_else_fits_it_waits_for_the_one_that_does(second: RouteDecision) -> None:
     routed = route.instead(route.choose(ask(), IDLE, decision(), None), second)
@@ -177,6 +193,9 @@ def test_a_sticky_agent_without_a_live_replica_keeps_its_conversation_and_says_s
     routed = route.choose(ask(active="cards"), IDLE, decision("payments"), None)
     assert (routed.agent, routed.how) == ("cards", "sticky")
     assert routed.reason == "cards has this conversation; it has no live replica now, and takes it up once it has"
+
+
+EDGED = Graph({**CARDS, "payments": CARDS["payments"].model_copy(update={"targets": ("disputes",)})})
 
 
 def trail(*agents: str) -> tuple[TrailEntry, ...]:
@@ -196,11 +215,31 @@ def trail(*agents: str) -> tuple[TrailEntry, ...]:
 def test_an_automatic_handoff_follows_the_edges_and_never_goes_back(
     target: str, before: tuple[str, ...], to: str | None, *, confident: bool
 ) -> None:
-    cards = {**CARDS, "payments": CARDS["payments"].model_copy(update={"targets": ("disputes",)})}
     envelope = make_envelope(agent="payments", kind="reply", trail=trail(*before, "payments"))
-    handoff = route.onward(envelope, Shift(((target, 0.9),), confident=confident), Graph(cards))
+    handoff = route.onward(envelope, Shift(((target, 0.9),), confident=confident), EDGED, decision())
     assert (handoff and handoff.to) == to
     assert handoff is None or handoff.reason == f"the user's reply is about {target} (90%)"
+
+
+@pytest.mark.parametrize(
+    ("target", "hops_left", "live", "found", "to"),
+    [
+        ("disputes", 1, None, UNSURE, "disputes"),
+        ("disputes", 0, None, UNSURE, None),
+        ("disputes", 9, frozenset({"payments"}), UNSURE, None),
+        ("cards", 2, None, decision(), "router"),
+        ("cards", 1, None, decision(), None),
+        ("cards", 9, None, UNSURE, None),
+        ("gone", 9, None, decision("gone"), "router"),
+    ],
+)
+def test_an_automatic_handoff_goes_nowhere_where_the_run_would_stand_still_or_end(
+    target: str, hops_left: int, live: frozenset[str] | None, found: RouteDecision, to: str | None
+) -> None:
+    envelope = make_envelope(agent="payments", kind="reply", budget=Budget(max_hops=16, hops_left=hops_left))
+    graph = Graph(EDGED.cards, live=live)
+    handoff = route.onward(envelope, Shift(((target, 0.9),), confident=True), graph, found)
+    assert (handoff and handoff.to) == to
 
 
 @pytest.mark.parametrize(
@@ -220,9 +259,8 @@ def test_an_active_agent_is_sticky_for_its_time(
     assert route.active_now(active, active_at, now=now, sticky_s=60.0) == expected
 
 
-def test_the_router_chooses_among_entry_agents_by_name_without_the_one_that_gave_up() -> None:
-    assert [card.name for card in route.routable(CARDS, None)] == ["cards", "payments"]
-    assert [card.name for card in route.routable(CARDS, "cards")] == ["payments"]
+def test_the_router_chooses_among_entry_agents_by_name() -> None:
+    assert [card.name for card in route.routable(CARDS)] == ["cards", "payments"]
 
 
 def test_a_decision_is_stored_whole_so_that_it_can_be_decided_again_offline() -> None:

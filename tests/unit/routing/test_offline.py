@@ -202,9 +202,9 @@ def test_a_new_card_is_routable_at_once(desk: tuple[Card, ...]) -> None:
 
 def test_models_of_old_cards_are_dropped(desk: tuple[Card, ...]) -> None:
     classifier = OfflineClassifier()
-    for number in range(6):
+    for number in range(10):
         classifier.classify("x", [desk[0].model_copy(update={"description": f"Area {number}"})])
-    assert len(classifier._models) == 4
+    assert len(classifier._models) == 8
 
 
 def test_callers_in_threads_share_one_training(desk: tuple[Card, ...], trainings: list[int]) -> None:
