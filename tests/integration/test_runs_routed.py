@@ -72,7 +72,7 @@ async def test_a_rule_is_followed_and_nobody_is_asked(capsys: pytest.CaptureFixt
     run_page.show(seen)
     shown = " ".join(capsys.readouterr().out.split())
     assert "route topups (classified, rule)" in shown
-    assert r"a rule of topups: the text matches '(?i)\\btop.?up\\b'" in shown
+    assert r"a rule of topups: the text matches /(?i)\btop.?up\b/" in shown
 
 
 async def test_a_rule_reads_the_facts_of_the_request() -> None:

@@ -285,7 +285,7 @@ def _show(found: Found, rows: Rows, cards: routing.Cards, *, is_applied: bool) -
     if is_applied:
         say("stored: routers use it within a second; `baton eval calibrate --forget` removes it")
     else:
-        say("`baton eval calibrate --apply` stores the proposed one, for these cards")
+        say("the same command with --apply stores the proposed one, for these cards")
 
 
 def _percent(part: float | None) -> str:

@@ -3,15 +3,17 @@
 In: texts and cards. Out: decisions; the agent that a turn is handed off to.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from baton.card import Card
+from baton.config import Settings
 from baton.errors import ConfigError
 from baton.evaluation.dialogues import DialogueTurn
 from baton.hop.judge import heard_by
 from baton.router import default_classifier
-from baton.routing.decision import Classifier, RouteDecision
+from baton.routing.decision import Classifier, RouteDecision, possible
 from baton.routing.recognise import FALSE_SHARE, recognise
 
 BUDGET = FALSE_SHARE
@@ -20,14 +22,37 @@ BATCH = 128
 """Texts that are classified together."""
 
 
-def classifier_for(*, is_lexical: bool, foreign: Sequence[str] = ()) -> Classifier:
-    """Return a classifier to measure.
+class Guarded:
+    """A team's own classifier, whose mistakes are told instead of traced."""
+
+    def __init__(self, own: Classifier) -> None:
+        self._own = own
+
+    def classify(self, text: str, cards: Sequence[Card]) -> RouteDecision:
+        """Decide as it does. See `Classifier.classify`.
+
+        Raises:
+            ConfigError: It raised, or returned no decision.
+        """
+        try:
+            return possible(self._own.classify(text, cards), [card.name for card in cards])
+        except Exception as error:
+            kind = type(error).__name__
+            raise ConfigError(f"the team's classifier cannot be used, {kind}: {error}") from error
+
+
+def classifier_for(*, is_lexical: bool = False, foreign: Sequence[str] = ()) -> Classifier:
+    """Return the classifier that a router with these settings would use.
 
     Args:
-        is_lexical: True: the one without an encoder, even where another is installed.
+        is_lexical: True: the one without an encoder, whatever the settings say.
         foreign: Texts that no agent handles, to learn from.
+
+    Raises:
+        ConfigError: The settings are wrong.
     """
-    return default_classifier(is_lexical=is_lexical, foreign=foreign)
+    is_set = Settings.from_env(os.environ).encoder == "none"
+    return default_classifier(is_lexical=is_lexical or is_set, foreign=foreign)
 
 
 def decide_all(

@@ -107,7 +107,7 @@ async def _journal(settings: Settings) -> list[Check]:
     try:
         what = await _file(journal) if isinstance(journal, SqliteJournal) else _server(settings)
         graph = await journal.registry()
-        return [what, *found, _agents(graph), *_threshold(graph), await _open_runs(journal)]
+        return [what, *found, _agents(graph), *_threshold(graph, settings), await _open_runs(journal)]
     finally:
         await journal.close()
 
@@ -131,16 +131,26 @@ def _agents(graph: Graph) -> Check:
     return Check("agents", "ok" if cards and not absent else "note", told)
 
 
-def _threshold(graph: Graph) -> list[Check]:
-    """Look whether the stored threshold, if there is one, is of the cards of today."""
+def _threshold(graph: Graph, settings: Settings) -> list[Check]:
+    """Look whether the stored threshold, if there is one, is of the cards and the model of today."""
     stored = graph.threshold
     if stored is None:
         return []
     found = f"{stored.value:g} from labelled traffic, found with {stored.model}"
-    if stored.cards == card_set_hash(routable(graph.cards)):
+    are_same = stored.cards == card_set_hash(routable(graph.cards))
+    if are_same and stored.model.partition("/")[0] == _encoder_in_use(settings):
         return [Check("threshold", "ok", found)]
-    unused = "not used, since the cards are others now; `baton eval calibrate --apply` finds it anew"
+    what = "the model is another" if are_same else "the cards are others"
+    unused = f"not used, since {what} now; `baton eval calibrate --apply` finds it anew"
     return [Check("threshold", "note", f"{found}; {unused}")]
+
+
+def _encoder_in_use(settings: Settings) -> str:
+    from baton.routing.minilm import encoder
+    from baton.routing.offline import LEXICAL
+
+    found = None if settings.encoder == "none" else encoder()
+    return LEXICAL if found is None else found.name
 
 
 async def _open_runs(journal: Journal) -> Check:

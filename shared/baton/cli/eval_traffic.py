@@ -17,13 +17,14 @@ from baton.cli.printing import counted, fields, heading, say, say_json, seconds,
 from baton.cli.progress import progress
 from baton.cli.sending import login
 from baton.cli.traffic import Replayed, meant, row
-from baton.errors import RequestError
+from baton.errors import ConfigError, RequestError
 from baton.journal.contract import Journal
 from baton.journal.views import NOBODY, DecisionFilter, DecisionView
 from baton.protocol import route as rules
 from baton.routing.stored_threshold import applied
 
 _WEEK_S = 7 * 86_400.0
+_NAME_CHARS = 200
 _SINCE = Annotated[
     float,
     typer.Option(
@@ -59,13 +60,21 @@ async def label(
 
     Changes nothing for the run. `baton eval export` writes it out, `baton eval replay` counts by it.
     """
+    name = login() if by is None else _name(by)
     async with opening.opened() as at:
-        written = await at.journal.label(run, agent, by=by or login())
+        written = await at.journal.label(run, agent, by=name)
     if json:
         say_json(written)
     else:
-        say(f"run {written.run_id} was for {written.agent}, says {written.labelled_by}")
+        say(f"run {written.run_id} was for {written.agent}, says {printing.clean(written.labelled_by)}")
     return exits.DONE
+
+
+def _name(by: str) -> str:
+    codec.checked_text(by)
+    if not 0 < len(by.strip()) <= _NAME_CHARS:
+        raise ConfigError(f"--by has {len(by)} characters; a name has 1 to {_NAME_CHARS}")
+    return by
 
 
 async def export(
@@ -103,8 +112,9 @@ async def replay(
 ) -> int:
     """Decide stored requests again, with today's cards and classifier, and show what would change.
 
-    Each is taken as the first of a conversation. Requests that named an agent, and follow-ups that stayed with
-    theirs, are not decided again. `nobody`: the classifier was not sure, and the fallback had it.
+    Each is taken as the first of a conversation. Requests that named an agent, follow-ups that stayed with theirs, and
+    what a rule or a language model decided are not decided again. `nobody`: the classifier was not sure, and the
+    fallback had it.
     """
     cards = await routing.cards_of(target)
     routable = rules.routable(cards.graph.cards)
@@ -131,7 +141,7 @@ def _show(replayed: Replayed, *, since_s: float, cards: routing.Cards) -> None:
     fields(
         {
             "requests": f"{replayed.seen:,} in {seconds(since_s)}"
-            + (f", {left:,} of them addressed or follow-ups, not decided again" if left else ""),
+            + (f", {left:,} not the classifier's, not decided again" if left else ""),
             "cards": f"{len(cards.graph.cards)} of {cards.source}",
             "would change": share(replayed.changed, replayed.redecided),
             "right then": f"{then} that a person has labelled" if replayed.labelled else None,

@@ -3,7 +3,6 @@
 In: a text, and cards from the journal or a team. Out: one decision, explained; warnings.
 """
 
-import os
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,16 +11,15 @@ import typer
 from baton import codec
 from baton.card import Card
 from baton.cli import card_checks, exits, loading, opening, values
+from baton.cli.deciding import Guarded, classifier_for
 from baton.cli.options import FACTS, JSON, TEAM
 from baton.cli.printing import counted, fields, heading, say, say_json, table
 from baton.cli.progress import progress
-from baton.config import Settings
 from baton.errors import NotFoundError
 from baton.hop.threads import in_thread
 from baton.protocol import route as rules
 from baton.protocol.guards import Graph
 from baton.protocol.route import RouteInput
-from baton.router import default_classifier
 from baton.routing.chain import Chain
 from baton.routing.decision import Classifier, RouteDecision
 from baton.routing.llm import LLM, LLMClassifier
@@ -61,8 +59,13 @@ async def route(
     given = values.facts_of(facts or ())
     cards = await cards_of(team)
     chain = Chain(cards.classifier, cards.llm, cards.graph.threshold)
-    decision = await in_thread(chain.decide, text, given, rules.routable(cards.graph.cards))
+    able = rules.routable(cards.graph.cards)
+    decision = await in_thread(chain.decide, text, given, able)
     chosen = rules.choose(RouteInput(to=None, active=None), cards.graph, decision, None)
+    if rules.is_idle(chosen, cards.graph):
+        idle = frozenset(card.name for card in able if not cards.graph.is_live(card.name))
+        offline = Chain(cards.classifier, threshold=cards.graph.threshold)
+        chosen = rules.instead(chosen, await in_thread(offline.decide, text, given, able, without=idle))
     threshold_from = _threshold_from(decision, cards.graph)
     if json:
         say_json({"text": text, "cards": cards.source, **chosen.stored(), "threshold_from": threshold_from})
@@ -149,7 +152,7 @@ async def cards_of(target: str | None) -> Cards:
         async with opening.opened() as at:
             graph = await at.journal.registry()
             if graph.cards:
-                return Cards(graph, f"the {opening.shown(at.journal)}", _default())
+                return Cards(graph, f"the {opening.shown(at.journal)}", classifier_for())
     except NotFoundError:
         pass
     return _of_team(loading.load_team(DESK), DESK)
@@ -157,9 +160,5 @@ async def cards_of(target: str | None) -> Cards:
 
 def _of_team(team: Team, source: str) -> Cards:
     cards: dict[str, Card] = {card.name: card for card in team.cards()}
-    return Cards(Graph(cards, team.fallback), source, team.classifier or _default(), team.llm)
-
-
-def _default() -> Classifier:
-    """Return the classifier that a router with these settings would use."""
-    return default_classifier(is_lexical=Settings.from_env(os.environ).encoder == "none")
+    own = Guarded(team.classifier) if team.classifier else classifier_for()
+    return Cards(Graph(cards, team.fallback), source, own, team.llm)

@@ -49,21 +49,22 @@ async def run(
     BATON_JOURNAL_URL=postgresql://… between them. Ends on SIGTERM or Ctrl-C, once running hops are done; a
     second signal leaves at once, and whoever serves next goes on where this one stopped. One process
     serves an embedded journal.
-
-    Raises:
-        ConfigError: The targets do not go together, or not with these settings.
     """
     settings = opening.settings_to_serve()
     part = the_part(targets)
     if send is None:
         return await _until_stopped(part, settings)
-    if not part.is_whole:
-        raise ConfigError(f"--send needs the whole team in this process; {', '.join(targets)} is a part of one")
+    _check_whole(part, targets)
     async with serving(part, settings) as service:
         sent = await service.client.send(send, facts=values.facts_of(facts or ()), to=to)
         result = await sent.result(timeout_s=timeout_s)
         await _show(service, sent.run_id, as_json=json)
     return exits.code_for(result)
+
+
+def _check_whole(part: Part, targets: Sequence[str]) -> None:
+    if not part.is_whole:
+        raise ConfigError(f"--send needs the whole team in this process; {', '.join(targets)} is a part of one")
 
 
 def the_part(targets: Sequence[str]) -> Part:

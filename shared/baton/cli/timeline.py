@@ -44,12 +44,12 @@ def _accepted(data: Data) -> str:
 
 
 def _routed(data: Data) -> str:
-    to = f"{data.get('agent')} / {data['skill']}" if data.get("skill") else str(data.get("agent"))
+    to = f"{data.get('agent')} / {data['skill']}" if data.get("skill") else data.get("agent") or "nobody"
     sure = f", confidence {data['confidence']:.2f}" if data.get("threshold") else ""
     needed = f" (needed {data['threshold']:.2f})" if sure else ""
-    then = f", then {data['runner_up']}" if data.get("runner_up") else ""
+    then = f"; next {data['runner_up']}, behind by {data.get('margin', 0):.2f}" if data.get("runner_up") else ""
     note = f"; {data['note']}" if data.get("note") and data["note"] != data.get("reason") else ""
-    return f"{data.get('how')} → {to}{sure}{needed}{then}: {data.get('reason')}{note}"
+    return f"{data.get('how')} → {to}{sure}{needed}: {data.get('reason')}{note}{then}"
 
 
 def _handoff(data: Data) -> str:

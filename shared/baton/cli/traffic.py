@@ -10,6 +10,8 @@ from typing import Any
 from baton.agent import HUMAN
 from baton.journal.views import NOBODY, DecisionView
 from baton.protocol import route
+from baton.routing.llm import LLM
+from baton.routing.rules import RULE
 
 OUT_OF_SCOPE = "oos"
 """Agent and intent of requests for nobody, in files of `baton eval routing`."""
@@ -31,11 +33,21 @@ def meant(decision: DecisionView) -> str | None:
     return NOBODY if decision.label == HUMAN else decision.label
 
 
+def surely_chosen(decision: DecisionView) -> str | None:
+    """Return the agent that was chosen for what the request says alone, None where there is none.
+
+    Where the agent that fits had no live replica, or a conversation moved on, another was chosen for other reasons.
+    """
+    routed = decision.routed
+    is_sure = routed["how"] == route.CLASSIFIED and routed.get("best") in (None, routed["agent"])
+    return str(routed["agent"]) if is_sure else None
+
+
 def row(decision: DecisionView) -> dict[str, Any] | None:
     """Return a request with its agent as `baton eval routing` reads it; None where nobody surely knows the agent."""
-    label, choice = meant(decision), chosen(decision)
-    agent = label or choice
-    if agent is None or (label is None and agent == NOBODY):
+    label = meant(decision)
+    agent = label or surely_chosen(decision)
+    if agent is None:
         return None
     skill = decision.routed.get("skill") if agent == decision.routed.get("agent") else None
     if agent == NOBODY:
@@ -89,7 +101,7 @@ class Replayed:
         """
         self.seen += 1
         was, label = chosen(decision), meant(decision)
-        if was is None:
+        if was is None or decision.routed["method"] in (RULE, LLM):
             return
         self.redecided += 1
         now = decide(decision.text)

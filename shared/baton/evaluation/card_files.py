@@ -58,7 +58,7 @@ def _skill(skill: Any) -> SkillCard:
     if isinstance(skill, str) and skill.strip():
         return SkillCard(name=skill[:_NAME_LENGTH_MAX])
     if not isinstance(skill, dict):
-        raise lines.BadLineError(f"a skill is {skill!r}")
+        raise lines.BadLineError(f"a skill is {lines.brief(skill)}")
     return SkillCard(
         name=lines.needed_text(skill, "name")[:_NAME_LENGTH_MAX], examples=lines.texts_in(skill, "examples")
     )

@@ -94,12 +94,12 @@ def _turn(one: Any, dialogue: str, active: str | None, earlier: tuple[str, str])
         raise lines.BadLineError(f"a JSON {type(one).__name__}")
     gold = one.get("gold")
     if gold not in GOLDS:
-        raise lines.BadLineError(f"'gold' is {gold!r}")
+        raise lines.BadLineError(f"'gold' is {lines.brief(gold)}")
     if gold in {"stay", "switch", "mixed"} and active is None:
         raise lines.BadLineError(f"{gold!r} before any agent has the conversation")
     user = one.get("user")
     if not isinstance(user, str):
-        raise lines.BadLineError(f"'user' is {user!r}")
+        raise lines.BadLineError(f"'user' is {lines.brief(user)}")
     said, before = earlier
     agent, also = lines.text_in(one, "agent"), lines.texts_in(one, "also")
     return DialogueTurn(dialogue, user, gold, active, agent, also, said, before)

@@ -18,6 +18,7 @@ class BadLineError(ValueError):
     """A line is not what the file should hold; the message says in what."""
 
 
+_SHOWN_CHARS = 80
 PROBLEMS_SHOWN = 10
 """Bad lines that are told; of a file of another kind every line is bad."""
 _BOM = b"\xef\xbb\xbf"
@@ -62,6 +63,12 @@ def bytes_of(path: str) -> bytes:
         raise ConfigError(f"{path!r} cannot be read: {error.strerror}") from error
 
 
+def brief(value: object) -> str:
+    """Return what was seen, as much of it as a message needs."""
+    shown = repr(value)
+    return shown if len(shown) <= _SHOWN_CHARS else f"{shown[:_SHOWN_CHARS]}…"
+
+
 def some(problems: list[str]) -> list[str]:
     """Return the first problems, and how many more there are."""
     more = len(problems) - PROBLEMS_SHOWN
@@ -78,7 +85,7 @@ def text_in(fields: Fields, name: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not value.strip():
-        raise BadLineError(f"{name!r} is {value!r}")
+        raise BadLineError(f"{name!r} is {brief(value)}")
     return value
 
 

@@ -7,17 +7,16 @@ router and agents. New cards are learnt beside the work; until then those known 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from baton.card import Card
-from baton.errors import PermanentError, TransientError
+from baton.errors import TransientError
 from baton.hop.threads import in_thread
 from baton.outcome import Shift
 from baton.protocol.guards import Graph
 from baton.routing import rules
-from baton.routing.decision import Classifier, RouteDecision, Trainable
+from baton.routing.decision import Classifier, RouteDecision, Trainable, possible
 from baton.routing.llm import LLMClassifier
 from baton.routing.recognise import Heard, recognise
 from baton.routing.stored_threshold import StoredThreshold, applied
@@ -126,7 +125,7 @@ class Judge:
         if ruled is not None:
             return ruled
         stored = graph.threshold if all(card.entry for card in cards) else None  # it is of the entries alone
-        decision = _possible(
+        decision = possible(
             await self._classified(text, cards, without, stored), {card.name for card in cards} - without
         )
         if self._llm is None or not asks_llm or not self._llm.is_unsure(decision):
@@ -140,7 +139,7 @@ class Judge:
         if not isinstance(classifier, Trainable):
             left = [one for one in cards if one.name not in without]
             found = await in_thread(classifier.classify, text, left)
-            return self._applied(_possible(found, {one.name for one in left}), stored)
+            return self._applied(possible(found, {one.name for one in left}), stored)
         if not cards:
             return RouteDecision(None, None, 0.0, None, 0.0, "none")
         known = await self._usable(classifier, cards, waits=self._has_stranger(cards))
@@ -285,19 +284,6 @@ class Judge:
             fits = one.cards is waiting[0].cards and one.without == waiting[0].without
             (taken if fits and len(taken) < TOGETHER else self._asked).append(one)
         return taken
-
-
-def _possible(decision: RouteDecision, names: Collection[str]) -> RouteDecision:
-    """Return a decision as it is, or for nobody where it names an agent that was not to choose from."""
-    if not isinstance(decision, RouteDecision):
-        told = f"the classifier returned {type(decision).__name__}; a RouteDecision is needed"
-        raise PermanentError(told)
-    if decision.agent is None or decision.agent in names:
-        return decision
-    scores = {name: score for name, score in decision.scores.items() if name in names}
-    best = decision.best if decision.best in names else None
-    note = f"the classifier chose {decision.agent!r}, which is not to choose from"
-    return replace(decision, agent=None, skill=None, best=best, scores=scores, note=note)
 
 
 def _prepare(classifier: Trainable, cards: tuple[Card, ...]) -> None:

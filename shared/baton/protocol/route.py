@@ -128,15 +128,16 @@ def instead(routed: Routed, decision: RouteDecision) -> Routed:
         routed: The choice among all agents.
         decision: The same request over the agents that have a live replica.
     """
+    first = routed.decision
+    seen = replace(decision, best=first.best) if first else decision  # who fits best is so, live or not
     if routed.how == FALLBACK:
         told = f"{_sure(decision)}, of the agents with a live replica"
-        return Routed(decision.agent, CLASSIFIED, told, decision.skill, decision=decision) if decision.agent else routed
-    sure = routed.decision.confidence if routed.decision else 0.0
-    if decision.agent is None or decision.confidence < FITS * sure:
+        return Routed(decision.agent, CLASSIFIED, told, decision.skill, decision=seen) if decision.agent else routed
+    if decision.agent is None or decision.confidence < FITS * (first.confidence if first else 0.0):
         idle = f"{routed.agent} has no live replica and nobody else fits: it takes this up once it has one"
         return replace(routed, reason=f"{routed.reason}; {idle}")
     told = f"{_sure(decision)}; {routed.agent} fits better and has no live replica"
-    return Routed(decision.agent, routed.how, told, decision.skill, routed.shift, decision)
+    return Routed(decision.agent, routed.how, told, decision.skill, routed.shift, seen)
 
 
 def onward(envelope: Envelope, shift: Shift, graph: Graph, decision: RouteDecision) -> Handoff | None:
@@ -180,7 +181,7 @@ def _unsure(decision: RouteDecision) -> str:
     if decision.best is None:
         return "no agent takes requests"
     scores = ", ".join(f"{name} {score:.0%}" for name, score in _top(decision.scores))
-    return f"nobody surely: {decision.confidence:.0%}, needed {decision.threshold:.0%}; best: {scores}"
+    return f"not sure enough: {decision.confidence:.0%}, needed {decision.threshold:.0%}; best: {scores}"
 
 
 def _top(scores: Mapping[str, float], count: int = 3) -> Sequence[tuple[str, float]]:

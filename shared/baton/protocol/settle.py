@@ -290,12 +290,7 @@ def _moved(
 
 
 def check_needs(needs: Mapping[str, type[BaseModel]], target: str, facts: Mapping[str, Any]) -> None:
-    """Make sure that facts are what a target needs.
-
-    Args:
-        needs: Models by agent, as far as this process knows them.
-        target: Who is to get the facts.
-        facts: Of the conversation.
+    """Make sure that facts are what a target needs, as far as this process knows.
 
     Raises:
         FactsError: They are not; says what lacks.

@@ -58,17 +58,24 @@ class Asking:
             found = self._ask(prompt)
             if inspect.isawaitable(found):
                 found = asyncio.run_coroutine_threadsafe(_within(found, self._timeout_s), _loop()).result()
-            asked = Asked(found)
+            asked = found if isinstance(found, Asked) else Asked(found)
         except BaseException as error:  # whatever it raises, the request goes on without the model
-            # Its type alone: a message may hold a key or the user's text.
-            asked = Asked(problem=f"could not be asked: {type(error).__name__}")
+            asked = _failed(error)
         self._free.release()
         ended.set_result(asked)
 
 
+def _failed(error: BaseException) -> Asked:
+    """Tell the type of an error alone: its message may hold a key or the user's text."""
+    return Asked(problem=f"could not be asked: {type(error).__name__}")
+
+
 async def _within(found: Awaitable[Any], timeout_s: float) -> Any:
-    async with asyncio.timeout(timeout_s):
-        return await found
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await found
+    except (SystemExit, KeyboardInterrupt) as error:  # either would end the loop, and with it every later call
+        return _failed(error)
 
 
 @cache

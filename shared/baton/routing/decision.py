@@ -4,11 +4,13 @@ In: a request's text and the cards. Out: a `RouteDecision`, stored with the run;
 makes a hop of it.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 from baton.card import Card
+from baton.errors import PermanentError
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,31 @@ class Classifier(Protocol):
             cards: The routable agents (`entry=True`); may be empty.
         """
         ...
+
+
+def possible(decision: object, names: Collection[str]) -> RouteDecision:
+    """Return a classifier's decision as it is, or for nobody where it cannot be meant.
+
+    Args:
+        decision: What the classifier returned.
+        names: The agents that were to choose from.
+
+    Raises:
+        PermanentError: It is no decision at all.
+    """
+    if not isinstance(decision, RouteDecision):
+        raise PermanentError(f"the classifier returned {type(decision).__name__}; a RouteDecision is needed")
+    shares = (decision.confidence, decision.threshold, *decision.scores.values())
+    odd = [share for share in shares if not 0.0 <= share <= 1.0]
+    if odd or not math.isfinite(decision.margin):
+        told = f"the classifier returned {(odd or [decision.margin])[0]!r} for a number from 0 to 1"
+        return RouteDecision(None, None, 0.0, None, 0.0, decision.method, note=told)
+    if decision.agent is None or decision.agent in names:
+        return decision
+    scores = {name: score for name, score in decision.scores.items() if name in names}
+    best = decision.best if decision.best in names else None
+    note = f"the classifier chose {decision.agent!r}, which is not to choose from"
+    return replace(decision, agent=None, skill=None, best=best, scores=scores, note=note)
 
 
 @runtime_checkable

@@ -9,7 +9,6 @@ import hashlib
 import logging
 import os
 import tempfile
-import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -37,9 +36,11 @@ def place(name: str) -> Path | None:
     return Path(home) / "baton" / f"{name}.npz"
 
 
-def load(path: Path | None, texts: Iterable[str]) -> dict[str, FloatArray]:
-    """Return the vectors that are known of `texts`, by text; none where the file cannot be read."""
+def load(path: Path | None, texts: Iterable[str], dimensions: int) -> dict[str, FloatArray]:
+    """Return the vectors that are known of `texts`, by text; none where the file cannot be read, or has others."""
     keys, vectors = _read(path)
+    if vectors.shape[1] != dimensions:
+        return {}
     rows = {key: row for row, key in enumerate(keys.tolist())}
     return {text: vectors[rows[key]] for text in texts if (key := _key(text)) in rows}
 
@@ -71,11 +72,18 @@ def _read(path: Path | None) -> tuple[npt.NDArray[np.bytes_], FloatArray]:
             keys, vectors = stored["keys"], stored["vectors"]
     except FileNotFoundError:
         return nothing
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        logger.info("vectors kept in %s are not used: %s", path, error)
+    except Exception as error:  # a damaged file can raise whatever its readers do
+        logger.info("vectors kept in %s are not used: %s: %s", path, type(error).__name__, error)
         return nothing
-    fits = keys.dtype == np.dtype("S32") and vectors.dtype == np.float32 and vectors.ndim == 2
-    return (keys, vectors) if fits and len(keys) == len(vectors) else nothing
+    fits = keys.dtype == np.dtype("S32") and vectors.dtype == np.float32 and (keys.ndim, vectors.ndim) == (1, 2)
+    return (keys, vectors) if fits and len(keys) == len(vectors) and _are_vectors(vectors) else nothing
+
+
+def _are_vectors(found: FloatArray) -> bool:
+    """Return True where each row has the length of an encoder's vector: 1, or 0."""
+    with np.errstate(all="ignore"):
+        lengths = np.sqrt(np.square(found).sum(axis=1))
+    return bool(np.all((np.abs(lengths - 1.0) < 0.01) | (lengths == 0.0)))
 
 
 def _key(text: str) -> bytes:

@@ -56,6 +56,7 @@ class Encoder(Protocol):
 
     name: str
     """With its version: two encoders of one name give the same vectors."""
+    dimensions: int
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """Return unit vectors of normalised texts, shape (texts, dimensions); 0 for a text that it cannot read."""
@@ -72,6 +73,7 @@ class MiniLM:
     """
 
     name = "minilm-l6-v2-int8.2"
+    dimensions = DIMENSIONS
 
     def __init__(self) -> None:
         model = _checked_model()
@@ -201,10 +203,10 @@ def _checked_model() -> bytes:
     if missing:
         told = ", ".join(name.replace("_", "-") for name in missing)
         raise EncoderMissingError(f"not installed: {told}; pip install 'baton-handoff[embed]'")
-    path = Path(str(resources.files(PACKAGE))) / "model.onnx"
     try:
+        path = Path(str(resources.files(PACKAGE))) / "model.onnx"
         model = path.read_bytes()
-    except OSError as error:
+    except Exception as error:  # the package's own code runs here
         raise EncoderMissingError(f"the model cannot be read: {error}") from error
     found = hashlib.sha256(model).hexdigest()
     if found != SHA256:

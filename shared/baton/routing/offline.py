@@ -160,7 +160,7 @@ class OfflineClassifier:
             known.update(earlier.model.vectors if earlier.method != LEXICAL else {})
         if any(text not in known for text in texts):
             path = kept_vectors.place(encoder.name)
-            known.update(kept_vectors.load(path, texts))
+            known.update(kept_vectors.load(path, texts, encoder.dimensions))
             missing = [text for text in texts if text not in known]
             if missing:
                 known.update(zip(missing, encoder.encode(missing), strict=True))

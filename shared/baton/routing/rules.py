@@ -105,7 +105,7 @@ def _are_equal(one: Any, other: Any) -> bool:
 
 
 def _decision(card: Card, rule: Rule) -> RouteDecision:
-    conditions = [f"the text matches {rule.pattern!r}"] if rule.pattern is not None else []
+    conditions = [f"the text matches /{rule.pattern}/"] if rule.pattern is not None else []
     conditions += [f"{name} is {codec.encode(value).decode()}" for name, value in sorted(rule.facts.items())]
     known = {skill.name for skill in card.skills}
     return RouteDecision(

@@ -66,7 +66,14 @@ def test_a_row_has_the_label_or_what_was_surely_chosen(stored: DecisionView, row
 
 
 @pytest.mark.parametrize(
-    "stored", [decision("human", "fallback"), decision("cards", "sticky"), decision("cards", "addressed")]
+    "stored",
+    [
+        decision("human", "fallback"),
+        decision("cards", "sticky"),
+        decision("cards", "shifted"),
+        decision("cards", "addressed"),
+        decision("cards", routed={"agent": "cards", "how": "classified", "best": "payments", "scores": {}}),
+    ],
 )
 def test_what_nobody_surely_knows_is_no_row(stored: DecisionView) -> None:
     assert traffic.row(stored) is None

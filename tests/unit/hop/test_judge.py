@@ -325,6 +325,17 @@ async def test_a_choice_that_was_not_to_choose_from_is_nobodys(name: str, shown:
     assert decision.note == f"the classifier chose {shown}, which is not to choose from"
 
 
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), 7.0, -0.1])
+async def test_numbers_that_are_no_shares_are_nobodys(odd: float) -> None:
+    class Odd:
+        def classify(self, text: str, cards: Sequence[Card]) -> RouteDecision:
+            return RouteDecision("a", None, odd, None, 0.0, "mine", best="a", scores={"a": odd})
+
+    decision = await Judge(Odd, false_share=0.02).decide("a", Graph(OLD))
+    assert (decision.agent, decision.confidence, dict(decision.scores)) == (None, 0.0, {})
+    assert decision.note == f"the classifier returned {odd!r} for a number from 0 to 1"
+
+
 async def test_a_classifier_that_returns_no_decision_is_told_so() -> None:
     class Plain(ScriptedClassifier):
         def classify(self, text: str, cards: Sequence[Card]) -> RouteDecision:

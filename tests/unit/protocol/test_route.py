@@ -128,7 +128,7 @@ def test_an_active_agent_that_is_gone_is_replaced_by_a_new_choice() -> None:
 def test_an_unsure_classification_goes_to_a_fallback_that_exists(fallback: str | None, agent: str | None) -> None:
     routed = route.choose(ask(), Graph(CARDS, fallback), UNSURE, None)
     assert (routed.agent, routed.how, routed.decision) == (agent, "fallback", UNSURE)
-    assert routed.reason == "nobody surely: 30%, needed 40%; best: cards 30%, payments 30%, disputes 20%"
+    assert routed.reason == "not sure enough: 30%, needed 40%; best: cards 30%, payments 30%, disputes 20%"
 
 
 def test_a_classification_over_no_cards_says_so() -> None:
@@ -167,7 +167,7 @@ def test_another_that_fits_is_taken_instead_of_one_without_a_live_replica() -> N
     routed = route.instead(first, decision("payments", confidence=0.7))
     assert (routed.agent, routed.how, routed.skill) == ("payments", "classified", None)
     assert routed.reason == "payments (70%); cards fits better and has no live replica"
-    assert routed.decision == decision("payments", confidence=0.7)
+    assert routed.decision == decision("payments", confidence=0.7, best="cards")
 
 
 def test_where_an_agent_without_a_live_replica_made_it_unsure_one_that_fits_is_taken() -> None:

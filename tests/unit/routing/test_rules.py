@@ -93,7 +93,7 @@ def test_a_decision_by_rule_is_certain_and_says_which_rule_held() -> None:
     assert found is not None
     assert (found.agent, found.best, found.method, found.model) == ("cards", "cards", "rule", None)
     assert (found.confidence, found.threshold, found.runner_up, found.margin) == (1.0, 0.0, None, 1.0)
-    assert found.note == "a rule of cards: the text matches 'c.*d', x is 1"
+    assert found.note == "a rule of cards: the text matches /c.*d/, x is 1"
 
 
 def test_a_skill_that_the_card_does_not_have_is_not_named() -> None:

@@ -13,7 +13,7 @@ from baton.protocol import labels
 
 
 async def label(tx: Transaction, run_id: str, agent: str, by: str) -> LabelView:
-    """Write down whose a run's request was.
+    """Write down whose a run's request was; of a redriven run it is said of the first one, which the router decided on.
 
     Raises:
         NotFoundError: There is no such run, or several.
@@ -22,7 +22,8 @@ async def label(tx: Transaction, run_id: str, agent: str, by: str) -> LabelView:
     found = await reading.find(tx, run_id)
     labels.check(agent, [row["name"] for row in await tx.all("SELECT name FROM agents")])
     row = await tx.one(  # shares the run's lock: pruning takes both, or comes first and leaves no run to label
-        "INSERT INTO labels SELECT run_id, $2, $3, clock() FROM runs WHERE run_id = $1 FOR SHARE "
+        "INSERT INTO labels SELECT run_id, $2, $3, clock() FROM runs "
+        "WHERE run_id = (SELECT root_run_id FROM runs WHERE run_id = $1) FOR SHARE "
         "ON CONFLICT (run_id) DO UPDATE SET agent = excluded.agent, labelled_by = excluded.labelled_by, "
         "labelled_at = excluded.labelled_at RETURNING *",
         found,

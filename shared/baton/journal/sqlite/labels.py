@@ -12,13 +12,14 @@ from baton.protocol import labels
 
 
 def label(tx: Transaction, run_id: str, agent: str, by: str) -> LabelView:
-    """Write down whose a run's request was.
+    """Write down whose a run's request was; of a redriven run it is said of the first one, which the router decided on.
 
     Raises:
         NotFoundError: There is no such run, or several.
         RequestError: There is no such agent.
     """
-    found = reading.find(tx, run_id)["run_id"]
+    found = reading.find(tx, run_id)["root_run_id"]
+    reading.find(tx, found)
     labels.check(agent, [row["name"] for row in tx.all("SELECT name FROM agents")])
     tx.run("INSERT OR REPLACE INTO labels VALUES (?, ?, ?, ?)", found, agent, by, tx.now)
     return LabelView(run_id=found, agent=agent, labelled_by=by, labelled_at=tx.now)
