@@ -99,7 +99,7 @@ def test_replay_shows_what_today_would_change_and_how_right_it_was(cli: Cli, tol
     ]
     page = cli("eval", "replay", "other_team.py").out
     for line in (
-        "requests      4 in 7 d, 1 of them addressed or follow-ups, not decided again",
+        "requests      4 in 7 d, 1 not the classifier's, not decided again",
         "would change  3 of 3 (100.0%)",
         "right then    1 of 2 (50.0%) that a person has labelled",
         "right now     1 of 2 (50.0%)",

@@ -3,6 +3,7 @@
 In: files of labelled rows or dialogues, and cards. Out: figures as text, as one JSON object, as a picture.
 """
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -97,7 +98,7 @@ async def routing(
     if svg is not None:
         _write(svg, eval_svg.routing(figures, judged))
     if json:
-        say_json(figures | {"confused": [vars_of(one) for one in confusions(judged)[: eval_text.PAIRS]]})
+        say_json(figures | {"confused": [asdict(one) for one in confusions(judged)[: eval_text.PAIRS]]})
     else:
         eval_text.say_routing(figures, judged, file)
     return exits.DONE
@@ -184,11 +185,6 @@ def started(turns: list[DialogueTurn], decisions: list[RouteDecision]) -> dict[s
     ]
     found: dict[str, Any] = rounded_all({"n": len(right), "accuracy": share(sum(right), len(right))})
     return found
-
-
-def vars_of(value: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass that has slots."""
-    return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
 def _about(decisions: list[RouteDecision]) -> dict[str, Any]:
