@@ -9,7 +9,18 @@ from services.bank import Bank
 from services.bank.records import Customer, Transaction
 from services.counter import Outcome, for_customer, named, nothing, open_bank, said
 
-disputes = Agent("disputes", "Payments and withdrawals the customer did not make", entry=False)
+# The router never chooses it; by these a message in its conversations is told from one about something else.
+SAID = (
+    "I did not make that payment",
+    "there is one more payment that was not me",
+    "somebody else took that cash",
+    "I never authorised it",
+    "which payment do you mean?",
+    "it was the one for 240 pounds",
+    "how does my case stand?",
+    "when do I hear about my dispute?",
+)
+disputes = Agent("disputes", "Payments and withdrawals the customer did not make", examples=SAID, entry=False)
 disputes.resources(open_bank)
 
 

@@ -1,5 +1,6 @@
 """Whom the router chooses while agents die and come, with every service a process of its own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ STOLEN = "my card was stolen"
 RATE = "what is the rate for pounds?"
 """`cards` alone fits."""
 TULIPS = "please water my tulips"
+HEDGE = "the hedge has to be cut"
 
 
 @pytest.fixture
@@ -106,3 +108,31 @@ async def test_an_agent_that_starts_later_is_routable_without_a_restart_of_the_r
         await until(is_chosen, timeout_s=60.0, what="the new agent is chosen")
         assert (await result(client, STOLEN)).agent == "cards"
         assert (fleet["router"].pid, fleet["router"].is_running) == (router, True)
+
+
+async def test_a_card_that_changes_is_learnt_while_requests_stream_and_none_is_lost(site: Site, client: Client) -> None:
+    async with serving(site, "router") as fleet:
+        for name in ("cards", "garden"):
+            fleet.start(name, f"{AGENTS}:{name}")
+        await fleet.ready()
+        assert (await result(client, HEDGE)).status == "failed"
+        sent: list[Run] = []
+        is_learnt = asyncio.Event()
+
+        async def stream() -> None:
+            while not is_learnt.is_set():
+                sent.append(await client.send(STOLEN))
+                await sent[-1].result(timeout_s=60.0)
+
+        streaming = [asyncio.create_task(stream()) for _ in range(4)]
+        fleet.start("garden-2", f"{AGENTS}:hedges")
+
+        async def is_chosen() -> bool:
+            return (await result(client, HEDGE)).agent == "garden"
+
+        await until(is_chosen, timeout_s=60.0, what="the changed card is learnt")
+        is_learnt.set()
+        await asyncio.gather(*streaming)
+        ends = [await run.result(timeout_s=60.0) for run in sent]
+        assert len(ends) >= 4
+        assert {(end.status, end.agent) for end in ends} == {("completed", "cards")}

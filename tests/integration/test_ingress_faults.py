@@ -7,7 +7,7 @@ from pathlib import Path
 
 import aio_pika
 import pytest
-from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from baton.broker.rabbitmq import names
 from baton.journal.records import Accept, Accepted
@@ -160,21 +160,22 @@ async def test_a_message_that_kills_each_router_ends_among_the_dead(
 
 async def _kill_takers(amqp_url: str, *, limit: int) -> int:
     """Take the first request as processes that die do, until the broker gives it up; return how many died."""
-    for death in range(limit):
-        connection = await aio_pika.connect(amqp_url)
-        channel = await connection.channel()
-        queue = await channel.declare_queue(names.REQUESTS_QUEUE, passive=True)
-        taken = asyncio.create_task(_take_one(queue))
-        given_up = asyncio.create_task(until(lambda: _has_dead(amqp_url), timeout_s=30))
-        try:
-            await asyncio.wait({taken, given_up}, return_when=asyncio.FIRST_COMPLETED)
-            if given_up.done():
-                return death
-        finally:
-            for task in (taken, given_up):
-                task.cancel()
-            await asyncio.gather(taken, given_up, return_exceptions=True)
-            await connection.close()
+    async with admin(amqp_url) as channel:
+        # One look that is cancelled at no death: a connection that is being made then would be nobody's to close.
+        given_up = asyncio.create_task(until(lambda: _has_dead(channel), timeout_s=60))
+        for death in range(limit):
+            connection = await aio_pika.connect(amqp_url)
+            queue = await (await connection.channel()).declare_queue(names.REQUESTS_QUEUE, passive=True)
+            taken = asyncio.create_task(_take_one(queue))
+            try:
+                await asyncio.wait({taken, given_up}, return_when=asyncio.FIRST_COMPLETED)
+                if given_up.done():
+                    return death
+            finally:
+                taken.cancel()
+                await asyncio.gather(taken, return_exceptions=True)
+                await connection.close()
+        given_up.cancel()
     return limit
 
 
@@ -189,7 +190,6 @@ async def _take_one(queue: AbstractQueue) -> None:
     await taken.wait()
 
 
-async def _has_dead(amqp_url: str) -> bool:
-    async with admin(amqp_url) as channel:
-        queue = await channel.declare_queue(names.DEAD_QUEUE, passive=True)
-        return bool(queue.declaration_result.message_count)
+async def _has_dead(channel: AbstractChannel) -> bool:
+    queue = await channel.declare_queue(names.DEAD_QUEUE, passive=True)
+    return bool(queue.declaration_result.message_count)

@@ -1,6 +1,7 @@
 """How a request without a named agent finds one: rules, the offline classifier, a language model for the unsure.
 
 In: a text, facts and the cards. Out: a `RouteDecision`; `protocol.route` sends what has no agent to the fallback.
+`hop.judge` goes the same way in a router, where requests are classified together and cards change meanwhile.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,29 +41,11 @@ class Chain:
             cards: The routable agents; may be empty.
             without: Agents that are not to be chosen.
         """
-        found = self.before(text, facts, cards, without)
+        found = rules.match(text, facts, cards, without)
         if found is not None:
             return found
         decision = self.offline.classify(text, [card for card in cards if card.name not in without])
-        return self.after(text, applied(decision, self.threshold), cards, without)
-
-    def classify(self, text: str, cards: Sequence[Card]) -> RouteDecision:
-        """Decide on a text without facts. See `Classifier.classify`."""
-        return self.decide(text, {}, cards)
-
-    def before(
-        self, text: str, facts: Mapping[str, Any], cards: Sequence[Card], without: frozenset[str] = frozenset()
-    ) -> RouteDecision | None:
-        """Return what the rules decide; None: they do not. Takes microseconds, and asks nobody."""
-        return rules.match(text, facts, cards, without)
-
-    def after(
-        self, text: str, decision: RouteDecision, cards: Sequence[Card], without: frozenset[str] = frozenset()
-    ) -> RouteDecision:
-        """Return what is decided after the offline `decision`: the same, unless it is unsure and a model knows better.
-
-        Blocks for as long as the language model may take.
-        """
+        decision = applied(decision, self.threshold)
         if self.llm is None or not self.llm.is_unsure(decision):
             return decision
         return self.llm.decide(text, decision, cards=cards, without=without)

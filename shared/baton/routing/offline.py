@@ -1,6 +1,6 @@
 """The default classifier: offline, trained from the cards whenever they change.
 
-In: a text and the cards. Out: a `RouteDecision` with method `minilm` or `lexical`, for the router's chain.
+In: a text and the cards. Out: a `RouteDecision` with method `minilm` or `lexical`.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """Rules: requests that are surely one agent's, told by a pattern or by facts before anything is classified.
 
-In: a request and the cards. Out: a `RouteDecision` with method `rule`, or None: `routing.chain` classifies.
+In: a request and the cards. Out: a `RouteDecision` with method `rule`, or None: it is to be classified.
 """
 
 import logging

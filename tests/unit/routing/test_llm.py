@@ -345,8 +345,7 @@ def test_a_rule_comes_first_and_nobody_else_is_asked() -> None:
     ruled = [*CARDS, Card(name="topups", description="t", rules=(Rule(facts={"channel": "app"}),))]
     found = chain.decide("x", {"channel": "app"}, ruled)
     assert (found.agent, found.method, offline.over) == ("topups", "rule", [])
-    assert chain.before("x", {}, ruled) is None
-    assert chain.classify("x", ruled).agent == "payments"
+    assert chain.decide("x", {}, ruled).agent == "payments"
 
 
 def test_the_model_is_asked_for_the_unsure_only() -> None:
