@@ -111,7 +111,9 @@ def test_applying_stores_it_with_the_cards_and_forgetting_removes_it(cli: Cli, j
     assert (done.code, done.err) == (0, "")
     assert "stored: routers use it within a second" in done.out
     assert stored(cli) == StoredThreshold(CARDS, MODEL, 0.4)
-    assert f"0.4 from labelled traffic, found with {MODEL}" in cli("doctor").out
+    examined = " ".join(cli("doctor").out.split())
+    assert f"0.4 from labelled traffic, found with {MODEL}" in examined
+    assert f"found with {MODEL};" not in examined
     done = cli("eval", "calibrate", *TEAM, "--forget")
     assert (done.code, done.out) == (0, f"forgotten: 0.400, of {MODEL}\n")
     assert stored(cli) is None
@@ -150,6 +152,7 @@ def test_what_was_found_with_other_cards_is_not_used_and_route_and_doctor_say_so
     assert (now["how"], now["threshold"], now["threshold_from"]) == ("fallback", 0.999, "traffic")
     assert "from labelled traffic\n" in cli("route", text).out
     assert "not used" not in cli("doctor").out
+    assert "not used, since the model is another now" in " ".join(cli("doctor", BATON_ENCODER="none").out.split())
     [change] = cli("eval", "replay", "--json").object["changes"]
     assert (change["from"], change["to"]) == ("cards", "nobody")
 

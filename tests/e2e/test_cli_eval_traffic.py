@@ -44,6 +44,17 @@ def test_a_label_is_said_shown_and_said_again(cli: Cli, told: dict[str, str]) ->
     assert cli("show", run, "--json").object["label"] == written
 
 
+@pytest.mark.parametrize(
+    ("by", "problem"),
+    [(" ", "--by is empty"), ("x" * 201, "--by has 201 bytes; at most 200"), ("x\udcff", "--by has a lone surrogate")],
+)
+def test_who_says_it_has_a_name(cli: Cli, told: dict[str, str], by: str, problem: str) -> None:
+    done = cli("label", told["hello"], "back", "--by", by)
+    assert (done.code, done.out) == (2, "")
+    assert problem in done.err
+    assert "\x1b" not in cli("label", told["hello"], "back", "--by", "\x1b[31mann").out
+
+
 def test_a_label_for_a_stranger_or_of_no_run_is_exit_code_2(cli: Cli, told: dict[str, str]) -> None:
     done = cli("label", told["hello"], "stranger")
     assert done.code == 2

@@ -138,19 +138,21 @@ def _threshold(graph: Graph, settings: Settings) -> list[Check]:
         return []
     found = f"{stored.value:g} from labelled traffic, found with {stored.model}"
     are_same = stored.cards == card_set_hash(routable(graph.cards))
-    if are_same and stored.model.partition("/")[0] == _encoder_in_use(settings):
+    if are_same and _may_decide(stored.model, settings):
         return [Check("threshold", "ok", found)]
     what = "the model is another" if are_same else "the cards are others"
     unused = f"not used, since {what} now; `baton eval calibrate --apply` finds it anew"
     return [Check("threshold", "note", f"{found}; {unused}")]
 
 
-def _encoder_in_use(settings: Settings) -> str:
-    from baton.routing.minilm import encoder
+def _may_decide(model: str, settings: Settings) -> bool:
+    """Return False for a model of Baton's own that is not in use here; of a team's own classifier nothing is known."""
+    from baton.routing.minilm import MiniLM, encoder
     from baton.routing.offline import LEXICAL
 
     found = None if settings.encoder == "none" else encoder()
-    return LEXICAL if found is None else found.name
+    name, own = model.partition("/")[0], (LEXICAL, MiniLM.name.partition("-")[0])
+    return name.partition("-")[0] not in own or name == (LEXICAL if found is None else found.name)
 
 
 async def _open_runs(journal: Journal) -> Check:

@@ -17,14 +17,14 @@ from baton.cli.printing import counted, fields, heading, say, say_json, seconds,
 from baton.cli.progress import progress
 from baton.cli.sending import login
 from baton.cli.traffic import Replayed, meant, row
-from baton.errors import ConfigError, RequestError
+from baton.errors import RequestError
 from baton.journal.contract import Journal
 from baton.journal.views import NOBODY, DecisionFilter, DecisionView
 from baton.protocol import route as rules
 from baton.routing.stored_threshold import applied
 
 _WEEK_S = 7 * 86_400.0
-_NAME_CHARS = 200
+_NAME_BYTES = 200
 _SINCE = Annotated[
     float,
     typer.Option(
@@ -60,7 +60,7 @@ async def label(
 
     Changes nothing for the run. `baton eval export` writes it out, `baton eval replay` counts by it.
     """
-    name = login() if by is None else _name(by)
+    name = login() if by is None else codec.checked_text(by, field="--by", limit_bytes=_NAME_BYTES)
     async with opening.opened() as at:
         written = await at.journal.label(run, agent, by=name)
     if json:
@@ -68,13 +68,6 @@ async def label(
     else:
         say(f"run {written.run_id} was for {written.agent}, says {printing.clean(written.labelled_by)}")
     return exits.DONE
-
-
-def _name(by: str) -> str:
-    codec.checked_text(by)
-    if not 0 < len(by.strip()) <= _NAME_CHARS:
-        raise ConfigError(f"--by has {len(by)} characters; a name has 1 to {_NAME_CHARS}")
-    return by
 
 
 async def export(

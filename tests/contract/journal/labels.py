@@ -39,6 +39,15 @@ class Labels:
         assert later.labelled_at >= first.labelled_at
         assert (await hand.journal.label(run_id, "human", by="ann")).agent == "human"
 
+    async def test_what_is_said_of_a_redriven_run_counts_for_the_first_one(self, hand: Hand) -> None:
+        await register(hand)
+        claim = await hand.at()
+        redriven = await hand.redrive(await hand.killed(claim))
+        written = await hand.journal.label(redriven.run_id, "b", by="ann")
+        assert written.run_id == claim.lease.run_id
+        assert await hand.journal.label_of(redriven.run_id) is None
+        assert [one.label for one in await decided(hand)] == ["b"]
+
     async def test_a_label_needs_a_run_and_an_agent_that_exist(self, hand: Hand) -> None:
         await register(hand)
         run_id = (await hand.at()).lease.run_id

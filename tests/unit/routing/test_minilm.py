@@ -79,6 +79,7 @@ def _anew(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (("SHA256", "0" * 64), "was changed: its sha256 is 8199be6f"),
         (("PACKAGE", "baton"), "the model cannot be read: "),
+        (("PACKAGE", "tests.unit.routing.broken"), "the model cannot be read: broken as it is imported"),
         (("_session", broken), "the model cannot be loaded: ImportError: libstdc"),
         (("_tokenizer", broken), "the model cannot be loaded: ImportError: libstdc"),
     ],
