@@ -131,7 +131,7 @@ def _compiled(pattern: str) -> _Pattern | str:
     if not pattern or len(pattern) > MAX_PATTERN_CHARS:
         return f"it has {len(pattern)} characters; 1 to {MAX_PATTERN_CHARS} are allowed"
     try:
-        import re2  # type: ignore[import-untyped]
+        import re2
     except ImportError as error:
         return f"google-re2 is not installed ({error})"
     options = re2.Options()
