@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from baton.errors import ConfigError
 from baton.routing.features import FloatArray
+from baton.routing.native import exit_gate
 from baton.routing.training_set import background
 
 logger = logging.getLogger("baton")
@@ -80,7 +81,8 @@ class MiniLM:
         self._kept: OrderedDict[str, FloatArray] = OrderedDict()
         self._lock = threading.Lock()
         try:
-            self._session, self._tokenizer = _session(model), _tokenizer()
+            with exit_gate.passing():
+                self._session, self._tokenizer = _session(model), _tokenizer()
             unrelated = (np.array([self._ids(text)]) for text in background()[:_CENTRE_TEXTS])
             self._centre = np.mean([self._pooled(ids)[1] for ids in unrelated], axis=0)
         except Exception as error:  # a library that does not fit the machine, or is too old for the model
@@ -118,7 +120,8 @@ class MiniLM:
     def _ids(self, text: str) -> list[int]:
         """Return the tokens of a text, the two that mark its ends among them; none for one that cannot be read."""
         whole = text.encode("utf-8", errors="replace").decode()  # the tokenizer takes no lone surrogate
-        ids: list[int] = self._tokenizer.encode(whole).ids
+        with exit_gate.passing():
+            ids: list[int] = self._tokenizer.encode(whole).ids
         return ids if len(ids) > 2 and _is_latin(text) else []
 
     def _encoded(self, ids: npt.NDArray[np.int64]) -> FloatArray:
@@ -134,7 +137,8 @@ class MiniLM:
         feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
         # The vocabulary is in the order of frequency: rarer words say more of what somebody wants.
         weights = np.log(ids[:, 1:-1] + 1.0).astype(np.float32)
-        layers = self._session.run([_LAST, _BEFORE], feeds)
+        with exit_gate.passing():
+            layers = self._session.run([_LAST, _BEFORE], feeds)
         means = [[one @ of for one, of in zip(weights, states[:, 1:-1], strict=True)] for states in layers]
         return [_unit(np.stack(mean)) for mean in means]
 

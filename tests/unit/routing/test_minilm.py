@@ -1,15 +1,33 @@
 """The encoder: the same vector for a text whoever its neighbours are, and no model but the one that is meant."""
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import baton
 from baton.routing import minilm
 from baton.routing.minilm import DIMENSIONS, EncoderMissingError, MiniLM, encoder
 from baton.routing.training_set import background
 
+ENDS_MEANWHILE = """
+import itertools
+import threading
+from baton.routing.minilm import MiniLM
+
+model, has_begun = MiniLM(), threading.Event()
+
+def encode():
+    for number in itertools.count():
+        model.encode([f"card {number} {one}" for one in range(8)])
+        has_begun.set()
+
+threading.Thread(target=encode, daemon=True).start()
+has_begun.wait()
+"""
 READABLE = ("i lost my card", "ok", "grüße aus köln", "card 🙂", "x " * 5_000, "lost \ud800 card", "a\0card")
 UNREADABLE = ("", " ", "日本語", "שלום עולם", "مرحبا", "🙂🙂", "привет мир", "\0")
 
@@ -100,3 +118,10 @@ def test_the_vocabulary_has_its_licence_beside_it() -> None:
     folder = Path(minilm.__file__).parent / "vocabulary"
     assert "Apache License" in (folder / "LICENSE").read_text(encoding="utf-8")
     assert len((folder / "bert_uncased.txt").read_text(encoding="utf-8").splitlines()) == 30_522
+
+
+def test_a_process_may_end_while_a_thread_encodes() -> None:
+    path = str(Path(baton.__file__).parents[1])
+    command = [sys.executable, "-c", ENDS_MEANWHILE]
+    done = subprocess.run(command, env={"PYTHONPATH": path}, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,46 @@
+"""What the end of the process waits for."""
+
+import asyncio
+import contextlib
+import threading
+
+from baton.routing.native import ExitGate
+from tests.support.waiting import until
+
+
+async def test_closing_waits_for_the_calls_under_way_and_lets_no_more_through() -> None:
+    gate, may_return = ExitGate(), threading.Event()
+    inside: list[int] = []
+
+    def call(number: int) -> None:
+        with gate.passing():
+            inside.append(number)
+            may_return.wait()
+            inside.remove(number)
+
+    def refuses() -> bool:
+        try:
+            with gate.passing():
+                return False
+        except RuntimeError as error:
+            return str(error) == "the process is exiting"
+
+    calls = [asyncio.ensure_future(asyncio.to_thread(call, number)) for number in range(2)]
+    await until(lambda: len(inside) == len(calls))
+    closing = asyncio.ensure_future(asyncio.to_thread(gate.close))
+    try:
+        await until(refuses)
+        assert len(inside) == len(calls)
+        assert not closing.done()
+    finally:
+        may_return.set()
+    await closing
+    assert not inside
+    await asyncio.gather(*calls)
+
+
+def test_a_call_that_raises_has_returned() -> None:
+    gate = ExitGate()
+    with contextlib.suppress(KeyError), gate.passing():
+        raise KeyError
+    gate.close()
