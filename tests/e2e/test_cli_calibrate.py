@@ -82,6 +82,12 @@ def test_rows_that_are_examples_of_a_card_are_left_out(cli: Cli) -> None:
     assert (found["n"], found["left_out"]) == (40, 1)
 
 
+def test_rows_of_a_file_that_a_pattern_takes_are_left_out(cli: Cli) -> None:
+    rows = write(cli, [*OWN, *FOREIGN, ("rule 0.99 loans", "loans")])
+    found = cli("eval", "calibrate", rows, *TEAM, "--json").object
+    assert (found["n"], found["left_out"]) == (40, 1)
+
+
 @pytest.mark.parametrize(
     ("rows", "told"),
     [

@@ -1,4 +1,4 @@
-"""What reads: `runs`, `show`, `agents`, `route`, `cards check`, `journal prune`, `config`, `doctor`, `bench`."""
+"""What reads: `runs`, `show`, `agents`, `route`, `cards`, `journal prune`, `config`, `doctor`, `bench`."""
 
 import sys
 
@@ -190,6 +190,24 @@ def test_cards_check_warns(cli: Cli) -> None:
     assert done.object["held_out"]["examples"] == 5
     assert done.object["held_out"]["confused"] == ["first", "second"]
     assert "3 warnings" in cli("cards", "check", "drinks.py").out
+
+
+def test_cards_forget_tells_what_stays_of_the_agent(told: Cli) -> None:
+    done = told("cards", "forget", "back")
+    assert (done.code, done.out.splitlines()) == (
+        0,
+        [
+            "no request is routed to back any more",
+            "  front may still hand off to it: take it out of their `handoffs`",
+        ],
+    )
+    done = told("cards", "forget", "front")
+    assert done.code == 0
+    assert "1 hop of it in the journal" in done.out
+    assert "`baton runs --agent front`" in done.out
+    again = told("cards", "forget", "front")
+    assert again.code == 2
+    assert "no agent 'front' is registered; registered: none" in again.err
 
 
 def test_config_prints_every_setting_with_passwords_masked(cli: Cli) -> None:

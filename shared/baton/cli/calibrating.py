@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from baton.card import Card
-from baton.cli import deciding, eval_text, exits, opening, printing, routing, values
+from baton.cli import deciding, eval_text, exits, opening, printing, routing
 from baton.cli.eval_traffic import decisions
-from baton.cli.options import JSON, TEAM
+from baton.cli.options import JSON, TEAM, since
 from baton.cli.printing import counted, heading, say, say_json, table
 from baton.cli.progress import progress
 from baton.cli.traffic import chosen, meant
@@ -26,7 +26,7 @@ from baton.journal.views import NOBODY, DecisionFilter
 from baton.protocol.route import routable
 from baton.routing.card_set import card_set_hash
 from baton.routing.decision import Classifier
-from baton.routing.rules import RULE
+from baton.routing.rules import RULE, match
 from baton.routing.stored_threshold import StoredThreshold
 
 LEAST_OWN = 30
@@ -40,16 +40,7 @@ _MONTH_S = 30 * 86_400.0
 _FILE = Annotated[
     str | None, typer.Argument(metavar="[FILE]", help="Labelled rows, JSON lines; else the journal's labelled runs.")
 ]
-_SINCE = Annotated[
-    float,
-    typer.Option(
-        "--since",
-        parser=values.duration_s,
-        metavar="DURATION",
-        help="Without FILE: of runs accepted within that time: 12h, 7d.",
-        show_default="30 d",
-    ),
-]
+_SINCE = Annotated[float, since("30 d", where="Without FILE:")]
 _APPLY = Annotated[bool, typer.Option("--apply", help="Store it in the journal: routers use it at once.")]
 _FORGET = Annotated[bool, typer.Option("--forget", help="Remove what is stored: the cards' own counts again.")]
 _COLUMNS = ("coverage", "right_of_answered", "answered_accuracy", "oos_recall")
@@ -178,7 +169,9 @@ def _best(judged: Sequence[Judged], foreign: Sequence[Sequence[float]]) -> float
 def _of_file(path: str, cards: Sequence[Card]) -> Rows:
     rows = read_rows(path)
     owners = Owners.of_cards(cards, Departments(), by_agent=True).all(rows, path)
-    return Rows([Row(row.text, owner) for row, owner in zip(rows, owners, strict=True)], f"{path!r}")
+    # Facts are not in the file, so patterns alone tell what rules take.
+    kept = [Row(row.text, to) for row, to in zip(rows, owners, strict=True) if match(row.text, {}, cards) is None]
+    return Rows(kept, f"{path!r}", len(rows) - len(kept))
 
 
 async def _of_journal(since_s: float, cards: Sequence[Card]) -> Rows:

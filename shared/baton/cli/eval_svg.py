@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from baton.cli.charts_svg import Axes, Chart, Dot, curve, heat_map, page
-from baton.cli.eval_text import STAYS
+from baton.cli.eval_text import HANDOFF, ROUTING, STAYS
 from baton.evaluation.confusions import among, confusions, matrix, named
 from baton.evaluation.curves import curve as curve_of
 from baton.evaluation.handoffs import SCORED, Moved
@@ -20,25 +20,24 @@ _POINTS_MAX = 400
 _MARKS = ((0.95, "95 %"), (0.98, "98 %"))
 
 
-def routing(figures: Mapping[str, Any], judged: Sequence[Judged]) -> str:
-    """Return the picture of routed rows."""
-    rows = f"{figures['n']:,} rows, {figures['n_oos']:,} of them out of scope"
+def routing(figures: Mapping[str, Any], judged: Sequence[Judged], file: str) -> str:
+    """Return the picture of routed rows of a file."""
+    rows = f"{figures['n']:,} rows of {file!r}, {figures['n_oos']:,} of them out of scope"
     lines = [
         f"{rows}; {figures['agents']:,} agents of {figures['cards']}; {figures['method']}",
-        _told(figures, ("accuracy", "macro_f1", "coverage", "right_of_answered", "coverage_95", "coverage_98")),
-        _told(figures, ("oos_recall", "oos_precision", "auroc", "oos_recall_rej5", "accuracy_rej5", "ece")),
+        *_shares(ROUTING, figures),
     ]
     axes = Axes("Precision by coverage", "answered, % of all rows", "right, % of the answered", marks=_MARKS)
     reliable = Axes("Reliability", "mean confidence, %", "right, %", is_diagonal=True)
     return page(
         "Routing",
-        [line for line in lines if line],
+        lines,
         [[curve(axes, _coverage(judged)), curve(reliable, _reliability(figures))], [_confused(judged)]],
     )
 
 
-def handoff(figures: Mapping[str, Any], moved: Sequence[Moved]) -> str:
-    """Return the picture of recognised turns: where each of an agent's turns should go, and goes."""
+def handoff(figures: Mapping[str, Any], moved: Sequence[Moved], file: str) -> str:
+    """Return the picture of recognised turns of a file: where each of an agent's turns should go, and goes."""
     scored = [one for one in moved if one.turn.gold in SCORED]
     switches = Counter(
         (one.turn.agent if one.to is None or not one.is_right_target else one.to, one.to or STAYS)
@@ -46,10 +45,10 @@ def handoff(figures: Mapping[str, Any], moved: Sequence[Moved]) -> str:
         if one.turn.gold == "switch"
     )
     stays = Counter((one.turn.active, one.to or STAYS) for one in scored if one.turn.gold == "stay" and one.to)
-    turns = f"{figures['n_stay']:,} stay and {figures['n_switch']:,} switch turns"
+    turns = f"{figures['n_stay']:,} stay and {figures['n_switch']:,} switch turns of {file!r}"
     lines = [
         f"{turns}; {figures['agents']:,} agents; {figures['method']}, budget {figures['budget']:.1%}",
-        _told(figures, ("f1", "recall", "precision", "target", "correct", "turnacc")),
+        *_shares(HANDOFF, figures),
         f"{figures['false'] or 0:.2f} handoffs per 100 stay turns",
     ]
     return page(
@@ -101,5 +100,5 @@ def _table(title: str, cells: Mapping[tuple[Any, str], int], axes: tuple[str, st
     return heat_map(title, rows, columns, [[cells.get((row, column), 0) for column in columns] for row in rows], axes)
 
 
-def _told(figures: Mapping[str, Any], names: Sequence[str]) -> str:
-    return ", ".join(f"{name} {100 * figures[name]:.1f} %" for name in names if figures[name] is not None)
+def _shares(meanings: Mapping[str, str], figures: Mapping[str, Any]) -> list[str]:
+    return [f"{name} {figures[name]:.1%}: {told}" for name, told in meanings.items() if figures[name] is not None]

@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from baton import codec
-from baton.cli import exits, opening, printing, routing, values
-from baton.cli.options import JSON, RUN
+from baton.cli import exits, opening, printing, routing
+from baton.cli.options import JSON, RUN, since
 from baton.cli.printing import counted, fields, heading, say, say_json, seconds, share, table
 from baton.cli.progress import progress
 from baton.cli.sending import login
@@ -25,16 +25,7 @@ from baton.routing.stored_threshold import applied
 
 _WEEK_S = 7 * 86_400.0
 _NAME_BYTES = 200
-_SINCE = Annotated[
-    float,
-    typer.Option(
-        "--since",
-        parser=values.duration_s,
-        metavar="DURATION",
-        help="Of runs accepted within that time: 30m, 12h, 7d.",
-        show_default="7 d",
-    ),
-]
+_SINCE = Annotated[float, since("7 d")]
 
 
 def register(eval_app: typer.Typer) -> None:

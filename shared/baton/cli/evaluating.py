@@ -96,7 +96,7 @@ async def routing(
         tuning, _ = judge(basis, read_rows(threshold_from), threshold_from)
         figures["tuned"] = tuned_figures(judged, tuned_threshold(tuning))
     if svg is not None:
-        _write(svg, eval_svg.routing(figures, judged))
+        _write(svg, eval_svg.routing(figures, judged, file))
     if json:
         say_json(figures | {"confused": [asdict(one) for one in confusions(judged)[: eval_text.PAIRS]]})
     else:
@@ -137,7 +137,7 @@ async def handoff(
         "budget": budget,
     }
     if svg is not None:
-        _write(svg, eval_svg.handoff(figures, moved))
+        _write(svg, eval_svg.handoff(figures, moved, file))
     if json:
         say_json(figures)
     else:

@@ -1,6 +1,6 @@
 """Arguments and options that several commands have, each said once."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,3 +30,20 @@ TIMEOUT = Annotated[
 TIMEOUT_S = 30.0
 """How long commands wait unless told otherwise."""
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+
+
+def since(shown: str, *, where: str = "") -> Any:
+    """Return the option that says how far to look back.
+
+    Args:
+        shown: The default, for a person.
+        where: When it counts, as a beginning of its help.
+    """
+    told = f"{where} of runs accepted within that time: 30m, 12h, 7d.".strip()
+    return typer.Option(
+        "--since",
+        parser=values.duration_s,
+        metavar="DURATION",
+        help=told[0].upper() + told[1:],
+        show_default=shown,
+    )

@@ -1,6 +1,6 @@
-"""`baton route` and `baton cards check`: why a text goes where it goes, and how to make that surer.
+"""`baton route`, `baton cards check` and `cards forget`: why a text goes where it goes, and how to make that surer.
 
-In: a text, and cards from the journal or a team. Out: one decision, explained; warnings.
+In: a text, and cards from the journal or a team. Out: one decision, explained; warnings; a card less.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from baton.card import Card
 from baton.cli import card_checks, exits, loading, opening, values
 from baton.cli.deciding import Guarded, classifier_for
 from baton.cli.options import FACTS, JSON, TEAM
-from baton.cli.printing import counted, fields, heading, say, say_json, table
+from baton.cli.printing import counted, fields, heading, listed, say, say_json, table
 from baton.cli.progress import progress
 from baton.errors import NotFoundError
 from baton.hop.threads import in_thread
@@ -41,11 +41,12 @@ class Cards:
 
 
 def register(app: typer.Typer) -> None:
-    """Add `route` and `cards check` to the commands."""
-    cards_app = typer.Typer(help="Look at the agents' cards.", no_args_is_help=True, rich_markup_mode=None)
+    """Add `route`, `cards check` and `cards forget` to the commands."""
+    cards_app = typer.Typer(help="Look after the agents' cards.", no_args_is_help=True, rich_markup_mode=None)
     app.add_typer(cards_app, name="cards")
     exits.add(app, "route", route)
     exits.add(cards_app, "check", check)
+    exits.add(cards_app, "forget", forget)
 
 
 async def route(
@@ -137,6 +138,24 @@ async def check(
         say(f"  and {len(warnings) - _WARNINGS_SHOWN:,} more; --json lists all")
     say(f"  {held_out}")
     say(f"{counted(len(warnings), 'warning')}")
+    return exits.DONE
+
+
+async def forget(
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="A registered agent that no process serves.")],
+) -> int:
+    """Take the card of an agent that is gone for good off the journal: no request is routed to it any more."""
+    async with opening.opened() as at:
+        seen = {one.name: one for one in await at.journal.agents()}
+        await at.journal.forget(agent)
+    say(f"no request is routed to {agent} any more")
+    if agent in seen and (stay := seen[agent].pending + seen[agent].running + seen[agent].waiting):
+        say(
+            f"  {counted(stay, 'hop')} of it in the journal until it is served again or the run cancelled: "
+            f"`baton runs --agent {agent}`"
+        )
+    if naming := [one.name for one in seen.values() if agent in one.targets]:
+        say(f"  {listed(naming)} may still hand off to it: take it out of their `handoffs`")
     return exits.DONE
 
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from baton.cli import exits, graph_page, graph_svg, opening, printing, trace_page, values
-from baton.cli.options import JSON, RUN
+from baton.cli import exits, graph_page, graph_svg, opening, printing, trace_page
+from baton.cli.options import JSON, RUN, since
 from baton.cli.printing import say, say_json
 from baton.journal.contract import Journal
 from baton.journal.views import WindowFilter
@@ -61,16 +61,7 @@ async def trace(
 
 
 async def handoffs(
-    since_s: Annotated[
-        float,
-        typer.Option(
-            "--since",
-            parser=values.duration_s,
-            metavar="DURATION",
-            help="Of runs accepted within that time: 30m, 12h, 7d.",
-            show_default="1 h",
-        ),
-    ] = _HOUR_S,
+    since_s: Annotated[float, since("1 h")] = _HOUR_S,
     tenant: Annotated[str | None, typer.Option("--tenant", metavar="NAME", help="Of this tenant's runs.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Most runs; the newest.")] = 10_000,
     form: Annotated[

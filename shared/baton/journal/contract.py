@@ -160,6 +160,14 @@ class Journal(Protocol):
         """
         ...
 
+    async def forget(self, agent: str) -> None:
+        """Take the card of an agent that is gone off the registry; what stands before the agent stays there.
+
+        Raises:
+            RequestError: No such agent is registered, it is live, or it is the fallback.
+        """
+        ...
+
     async def calibrate(self, threshold: "StoredThreshold | None") -> None:
         """Keep the threshold that labelled traffic gave, for `registry`; None: forget it."""
         ...

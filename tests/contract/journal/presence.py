@@ -1,6 +1,9 @@
 """Who serves which agents, as far as their beats tell."""
 
+import pytest
+
 from baton.card import Card
+from baton.errors import RequestError
 from baton.journal.contract import FORGET_S, LIVE_S
 from tests.support.journals import Hand, Harness
 
@@ -84,3 +87,25 @@ class Presence:
         await harness.pass_time(2 * FORGET_S)
         await hand.journal.beat("w1", ["a"])
         assert (await hand.journal.registry()).live == {"a"}
+
+    async def test_the_card_of_an_agent_that_is_gone_can_be_forgotten(self, hand: Hand, other: Hand) -> None:
+        await register(hand, "a", "b")
+        await hand.journal.beat("w1", ["b"])
+        assert (await other.journal.registry()).cards.keys() == {"a", "b"}
+        await hand.journal.forget("a")
+        assert (await other.journal.registry()).cards.keys() == {"b"}
+        await register(hand, "a")
+        assert (await other.journal.registry()).cards.keys() == {"a", "b"}
+
+    async def test_the_card_of_an_agent_that_is_needed_is_not_forgotten(self, hand: Hand, harness: Harness) -> None:
+        for name in ("a", "b"):
+            await hand.journal.register(Card(name=name, description=name), fallback="a")
+        await hand.journal.beat("w1", ["b"])
+        for name, code in (("a", "agent_fallback"), ("b", "agent_live"), ("z", "unknown_agent"), ("", "unknown_agent")):
+            with pytest.raises(RequestError, match=f"agent '{name}' is") as refused:
+                await hand.journal.forget(name)
+            assert (refused.value.code, refused.value.field) == (code, "agent")
+        assert (await hand.journal.registry()).cards.keys() == {"a", "b"}
+        await harness.pass_time(LIVE_S + 1)
+        await hand.journal.forget("b")
+        assert (await hand.journal.registry()).cards.keys() == {"a"}

@@ -20,6 +20,7 @@ ROWS = st.lists(
     max_size=20,
 )
 ABOUT = {"agents": 2, "cards": "'<file>'", "method": "m", "budget": 0.02}
+FILE = "rows.jsonl"
 
 
 def boxes(root: ET.Element, kind: str) -> list[ET.Element]:
@@ -28,7 +29,7 @@ def boxes(root: ET.Element, kind: str) -> list[ET.Element]:
 
 @given(judged=ROWS)
 def test_every_confusion_is_in_the_picture(judged: list[Judged]) -> None:
-    root = ET.fromstring(eval_svg.routing(routing_figures(judged) | ABOUT, judged))
+    root = ET.fromstring(eval_svg.routing(routing_figures(judged) | ABOUT, judged, FILE))
     right = {one.truth for one in judged if one.is_right}
     wrong = {(one.truth, one.best) for one in judged if not one.is_right}
     assert (len(boxes(root, "right")), len(boxes(root, "wrong"))) == (len(right), len(wrong))
@@ -38,15 +39,23 @@ def test_every_confusion_is_in_the_picture(judged: list[Judged]) -> None:
 def test_of_many_agents_those_confused_most_are_shown() -> None:
     judged = [Judged(f"agent{place}", f"agent{place}", 0.5, is_answered=True) for place in range(200)]
     judged += [Judged("agent7", "agent8", 0.5, is_answered=True)]
-    picture = eval_svg.routing(routing_figures(judged) | ABOUT, judged)
+    picture = eval_svg.routing(routing_figures(judged) | ABOUT, judged, FILE)
     root = ET.fromstring(picture)
     assert "the 2 of 200 that are confused most" in picture
     assert (len(boxes(root, "right")), len(boxes(root, "wrong"))) == (2, 1)
 
 
+def test_figures_stand_in_the_picture_with_what_they_say_and_of_which_file() -> None:
+    judged = [Judged("a", "a", 0.9, is_answered=True), Judged("a", "b", 0.2, is_answered=False)]
+    lines = [text.text for text in ET.fromstring(eval_svg.routing(routing_figures(judged) | ABOUT, judged, FILE))]
+    assert "2 rows of 'rows.jsonl', 0 of them out of scope; 2 agents of '<file>'; m" in lines
+    assert "coverage 50.0%: answered, of all rows" in lines
+    assert not [line for line in lines if line and line.startswith("oos_recall")]
+
+
 def test_a_curve_of_many_rows_stays_a_small_file() -> None:
     judged = [Judged("a", "a", place / 50_000, is_answered=True) for place in range(50_000)]
-    assert len(eval_svg.routing(routing_figures(judged) | ABOUT, judged)) < 30_000
+    assert len(eval_svg.routing(routing_figures(judged) | ABOUT, judged, FILE)) < 30_000
 
 
 def test_points_lie_in_the_frame() -> None:
@@ -74,6 +83,6 @@ def test_recognised_turns_are_drawn_by_where_they_should_go() -> None:
     turns = [moved("switch", "b", "b"), moved("switch", "b", None), moved("switch", "b", "c"), moved("stay", "a", "d")]
     turns.append(moved("switch", "b", "d"))
     figures = handoff_figures(turns) | ABOUT
-    titles = [str(t.text) for t in ET.fromstring(eval_svg.handoff(figures, turns)).iter(f"{SVG}title")]
+    titles = [str(t.text) for t in ET.fromstring(eval_svg.handoff(figures, turns, FILE)).iter(f"{SVG}title")]
     assert titles == ["Recognition", "b → b: 1", "b → d: 1", "b → (stays): 1", "c → c: 1", "a → d: 1"]
-    ET.fromstring(eval_svg.handoff(handoff_figures([]) | ABOUT, []))
+    ET.fromstring(eval_svg.handoff(handoff_figures([]) | ABOUT, [], FILE))

@@ -189,6 +189,10 @@ class PostgresJournal:
         """See `Journal.enrol`."""
         return await self.writer.alone(lambda tx: registry.enrol(tx, cards, fallback))
 
+    async def forget(self, agent: str) -> None:
+        """See `Journal.forget`."""
+        await self.writer.alone(lambda tx: registry.forget(tx, agent))
+
     async def calibrate(self, threshold: StoredThreshold | None) -> None:
         """See `Journal.calibrate`."""
         await self.writer.alone(lambda tx: registry.calibrate(tx, threshold))

@@ -9,6 +9,7 @@ from baton.card import Card
 from baton.errors import ConfigError
 from baton.journal.contract import FORGET_S, LIVE_S
 from baton.journal.postgres.transaction import Transaction
+from baton.protocol import forgetting
 from baton.protocol.guards import HUMAN, ROUTER, Graph
 from baton.routing.stored_threshold import StoredThreshold, decoded
 
@@ -72,6 +73,16 @@ async def graph(tx: Transaction, known: Known) -> Graph:
     live = frozenset(row["name"] for row in rows if row["is_live"])
     team = found[0]
     return Graph(cards, team["fallback"], live if team["is_known"] else None, decoded(team["threshold"]))
+
+
+async def forget(tx: Transaction, agent: str) -> None:
+    """Take a card off the registry.
+
+    Raises:
+        RequestError: No such agent is registered, it is live, or it is the fallback.
+    """
+    forgetting.check(agent, await graph(tx, {}))
+    await tx.run("DELETE FROM agents WHERE name = $1", agent)
 
 
 async def calibrate(tx: Transaction, threshold: StoredThreshold | None) -> None:

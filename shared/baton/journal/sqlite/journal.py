@@ -168,6 +168,10 @@ class SqliteJournal:
         """See `Journal.enrol`."""
         return await self.writer.do(lambda tx: registry.enrol(tx, cards, fallback))
 
+    async def forget(self, agent: str) -> None:
+        """See `Journal.forget`."""
+        await self.writer.do(lambda tx: registry.forget(tx, agent))
+
     async def calibrate(self, threshold: StoredThreshold | None) -> None:
         """See `Journal.calibrate`."""
         await self.writer.do(lambda tx: registry.calibrate(tx, threshold))

@@ -9,6 +9,7 @@ from baton.card import Card
 from baton.errors import ConfigError
 from baton.journal.contract import FORGET_S, LIVE_S
 from baton.journal.sqlite.writer import Transaction
+from baton.protocol import forgetting
 from baton.protocol.guards import HUMAN, ROUTER, Graph
 from baton.routing.stored_threshold import StoredThreshold, decoded
 
@@ -50,6 +51,16 @@ def graph(tx: Transaction) -> Graph:
     team = {row["key"]: row["value"] for row in tx.all("SELECT * FROM meta WHERE key IN ('fallback', 'threshold')")}
     live = frozenset(beating & by_name.keys()) if beating else None
     return Graph(by_name, team.get("fallback"), live, decoded(team.get("threshold")))
+
+
+def forget(tx: Transaction, agent: str) -> None:
+    """Take a card off the registry.
+
+    Raises:
+        RequestError: No such agent is registered, it is live, or it is the fallback.
+    """
+    forgetting.check(agent, graph(tx))
+    tx.run("DELETE FROM agents WHERE name = ?", agent)
 
 
 def calibrate(tx: Transaction, threshold: StoredThreshold | None) -> None:
