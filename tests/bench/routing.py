@@ -16,7 +16,7 @@ from baton.routing.minilm import PACKAGE
 from tests.bench import routing_child
 from tests.bench.comparing import ROOT
 
-NEEDED = ("onnxruntime", "tokenizers", PACKAGE)
+NEEDED = ("onnx", "onnxruntime", "tokenizers", PACKAGE)
 
 
 @dataclass(frozen=True)

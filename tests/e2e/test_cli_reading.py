@@ -266,6 +266,6 @@ def test_help_lists_every_command(cli: Cli) -> None:
 
 
 def test_doctor_tells_how_requests_are_read(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "reads what requests mean: minilm-l6-v2-int8.2" in cli("doctor").out
+    assert "reads what requests mean: minilm-l6-v2-int8.3" in cli("doctor").out
     monkeypatch.setattr(minilm, "SHA256", "0" * 64)
     assert "goes by the words of requests alone: " in cli("doctor").out

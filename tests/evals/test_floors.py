@@ -31,17 +31,17 @@ LEXICAL = {
 
 
 MINILM = {
-    "banking77-5": (82.3,),
+    "banking77-5": (82.0,),
     "banking77-10": (85.5,),
-    "clinc150-5": (88.2,),
-    "clinc150-10": (91.3,),
-    "clinc150-40": (93.3, 70.0),
-    "departments": (96.0, 83.0),
-    "desk": (95.5, 92.0),
-    "handoff-multiwoz": (88.4, 2.5),
-    "handoff-sgd": (93.4, 1.5),
+    "clinc150-5": (88.4,),
+    "clinc150-10": (91.4,),
+    "clinc150-40": (93.4, 70.0),
+    "departments": (96.0, 82.0),
+    "desk": (95.2, 92.0),
+    "handoff-multiwoz": (89.3, 2.5),
+    "handoff-sgd": (92.3, 1.5),
 }
-"""The same with the model."""
+"""The same of five draws, with the model; nearer for Banking77 and the departments, where what is asked is near."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -68,7 +68,7 @@ def test_every_target_has_a_floor() -> None:
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 @pytest.mark.parametrize("is_lexical", [True, False], ids=["lexical", "minilm"])
 def test_figures_stay_what_they_are(target: Target, data: Path, *, is_lexical: bool) -> None:
-    found = measured(target, data, seeds=1, is_lexical=is_lexical)
+    found = measured(target, data, seeds=1 if is_lexical else 5, is_lexical=is_lexical)
     floors = (LEXICAL if is_lexical else MINILM)[target.name]
     for place, (figure, kept) in enumerate(zip(target.figures, floors, strict=True)):
         value = found.mean(place)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from baton.errors import ConfigError
 from baton.routing.features import FloatArray
+from baton.routing.integer_products import probe, with_integer_products
 from baton.routing.native import exit_gate
 from baton.routing.training_set import background
 
@@ -43,7 +44,7 @@ _BEFORE_SHARE = 0.25
 See docs/routing.md for other shares."""
 _CENTRE_TEXTS = 24
 """Unrelated texts whose mean is taken off the vectors of that layer, where all texts are alike: more change nothing."""
-_NEEDED = ("onnxruntime", "tokenizers", PACKAGE)
+_NEEDED = ("onnx", "onnxruntime", "tokenizers", PACKAGE)
 
 
 class EncoderMissingError(ConfigError):
@@ -73,7 +74,7 @@ class MiniLM:
         EncoderMissingError: A package is not installed, or the model's file is not the one that is meant.
     """
 
-    name = "minilm-l6-v2-int8.2"
+    name = "minilm-l6-v2-int8.3"
     dimensions = DIMENSIONS
 
     def __init__(self) -> None:
@@ -159,26 +160,27 @@ def encoder() -> Encoder | None:
 
 
 def _session(model: bytes) -> Any:
+    integer = with_integer_products(model, [_BEFORE])
+    return _started(integer, is_wide=_overflows())
+
+
+def _overflows() -> bool:
+    """Return whether fast products of bytes are wrong on this processor, so that replicas would not agree."""
+    model, rows, wanted = probe()
+    (found,) = _started(model).run(None, {"rows": rows})
+    return not np.array_equal(found, wanted)
+
+
+def _started(model: bytes, *, is_wide: bool = False) -> Any:
+    """Return a session of a model; `is_wide`: with products that do not overflow anywhere, at half the speed."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     # One text is too little work for two threads, and the process has other things to do.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    model = _with_output(model, _BEFORE)
+    if is_wide:
+        options.add_session_config_entry("session.x64quantprecision", "1")
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def _with_output(model: bytes, name: str) -> bytes:
-    """Return an ONNX model that also gives one of the values inside its graph.
-
-    Source:
-        protobuf.dev, Encoding: of a message that comes twice the fields are merged, so more of a graph may follow a
-        model. onnx.proto: ModelProto.graph is field 7, GraphProto.output 12, ValueInfoProto.name 1.
-    """
-    added = name.encode()
-    for field in (1, 12, 7):
-        added = bytes((field << 3 | 2, len(added))) + added  # 2: with a length, here below 128
-    return model + added
 
 
 def _tokenizer() -> Any:
