@@ -329,5 +329,5 @@ class Journal(Protocol):
         ...
 
     async def changed(self) -> bool:
-        """True where another process wrote since the last call."""
+        """True where another process wrote since the last call, at first since the start."""
         ...

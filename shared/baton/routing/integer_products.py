@@ -1,6 +1,6 @@
-"""The encoder's graph, with integers multiplied where it multiplied fractions.
+"""The encoder's graph, with integers multiplied where it multiplied floats.
 
-In: a model whose weights are 8-bit integers with a factor for each column, which its graph turns into fractions
+In: a model whose weights are 8-bit integers with a factor for each column, which its graph turns into floats
 before it multiplies. Out: the same model with the rows turned into 8-bit integers instead, two to three times as fast.
 
 Source:
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto
 
 LEVELS, ZERO = 127, 128
-"""Whole numbers from -127 to 127 are stored as bytes from 1 to 255."""
+"""Integers from -127 to 127 are stored as bytes from 1 to 255."""
 _LEAST = 1e-12  # a row of nothing but 0 is divided by it
 
 IntArray = npt.NDArray[np.integer]
 Weights = Mapping[str, tuple[str, str]]
-"""By the name of a matrix of fractions: that of its integers, and that of their factors, one for each column."""
+"""By the name of a matrix of floats: that of its integers, and that of their factors, one for each column."""
 
 
 def with_integer_products(model: bytes, outputs: Sequence[str]) -> bytes:
@@ -76,7 +76,7 @@ def probe() -> tuple[bytes, IntArray, IntArray]:
 
 
 def _weights(graph: "GraphProto") -> tuple[Weights, set[str]]:
-    """Return the weights, and the names of the nodes that turned them into fractions."""
+    """Return the weights, and the names of the nodes that turned them into floats."""
     stored = {one.name for one in graph.initializer}
     casts = {node.output[0]: node for node in graph.node if node.op_type == "Cast" and node.input[0] in stored}
     factors = {node.output[0]: node for node in graph.node if node.op_type == "Mul" and node.input[0] in casts}
@@ -100,7 +100,7 @@ def _rewritten(nodes: Sequence["NodeProto"], weights: Weights) -> Iterator["Node
 
 
 def _whole(rows: str) -> Iterator["NodeProto"]:
-    """Make bytes of rows, and the factor of each that makes fractions of them again: its greatest value / `LEVELS`."""
+    """Make bytes of rows, and the factor of each that makes floats of them again: its greatest value / `LEVELS`."""
     from onnx.helper import make_node
 
     yield make_node("Abs", [rows], [f"{rows}.sizes"])

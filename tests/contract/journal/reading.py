@@ -194,7 +194,7 @@ class Reading:
     async def test_a_write_of_another_process_is_noticed_once_where_polls_do_not_find_it(
         self, hand: Hand, other: Hand, harness: Harness
     ) -> None:
-        await hand.journal.changed()
+        assert not await hand.journal.changed()
         await hand.accept()
         assert not await hand.journal.changed()
         await other.accept()

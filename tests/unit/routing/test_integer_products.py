@@ -1,4 +1,4 @@
-"""The encoder's graph with products of integers: as the fractions' to within a step of the bytes, row by row."""
+"""The encoder's graph with products of integers: as the floats' to within a step of the bytes, row by row."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -77,7 +77,7 @@ class SqliteJournal:
         self._lock = files.ServingLock(self.path)
         self._writer: Writer | None = None
         self._reader: Reader | None = None
-        self._data_version = -1
+        self._data_version = 0
 
     async def start(self, *, serves: bool, team: str | None = None) -> None:
         """Open the file. See `Journal.start`."""
@@ -91,6 +91,7 @@ class SqliteJournal:
                 await self.writer.do(lambda tx: registry.join(tx, team))
             if serves:
                 await self.writer.do(claiming.rearm)
+            self._data_version = await self.writer.do(_data_version)
         except BaseException:
             await self.close()
             raise
