@@ -14,6 +14,7 @@ from baton.card import Card
 from baton.errors import TransientError
 from baton.hop.threads import in_thread
 from baton.outcome import Shift
+from baton.protocol import route
 from baton.protocol.guards import Graph
 from baton.routing import rules
 from baton.routing.decision import Classifier, RouteDecision, Trainable, possible
@@ -195,7 +196,7 @@ class Judge:
         key = active if extra is not None and not extra.entry else None
         seen, known = self._seen.get(key, ({}, ()))
         if seen is not graph.cards:
-            cards = tuple(card for name, card in sorted(graph.cards.items()) if card.entry or name == key)
+            cards = tuple(route.routable(graph.cards, key))
             known = known if cards == known else cards
             self._seen[key] = (graph.cards, known)
         return known

@@ -75,9 +75,9 @@ def active_now(active: str | None, active_at: float | None, *, now: float, stick
     return active if active and active_at is not None and now - active_at <= sticky_s else None
 
 
-def routable(cards: Mapping[str, Card]) -> list[Card]:
-    """Return the cards that the classifier chooses from, in the order of their names."""
-    return [cards[name] for name in sorted(cards) if cards[name].entry]
+def routable(cards: Mapping[str, Card], active: str | None = None) -> list[Card]:
+    """Return the cards that the classifier chooses from, in the order of their names; that of `active` among them."""
+    return [cards[name] for name in sorted(cards) if cards[name].entry or name == active]
 
 
 def addressed(ask: RouteInput, graph: Graph) -> Routed | None:

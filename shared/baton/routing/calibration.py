@@ -114,12 +114,10 @@ def fitted(own: FloatArray, right: npt.NDArray[np.bool_], foreign: FloatArray) -
         cross = float(curves @ logs)
         hessian = np.array([[curves @ logs**2 + 1.0, cross], [cross, curves.sum() + 0.01]])
         step = np.clip(np.linalg.solve(hessian, gradient), (-1.0, -2.0), (1.0, 2.0))
-        if (
-            not _SLOPES[0] < slope - step[0] < _SLOPES[1]
-        ):  # at a bound the slope stands, and the offset goes its own way
-            step = np.array(
-                [slope - np.clip(slope - step[0], *_SLOPES), np.clip(gradient[1] / hessian[1, 1], -2.0, 2.0)]
-            )
+        if not _SLOPES[0] < slope - step[0] < _SLOPES[1]:
+            # At a bound the slope stands, and the offset goes its own way.
+            alone = np.clip(gradient[1] / hessian[1, 1], -2.0, 2.0)
+            step = np.array([slope - np.clip(slope - step[0], *_SLOPES), alone])
         slope, offset = float(slope - step[0]), float(np.clip(offset - step[1], -20.0, 20.0))
     return slope, offset
 

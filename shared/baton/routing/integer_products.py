@@ -101,6 +101,7 @@ def _rewritten(nodes: Sequence["NodeProto"], weights: Weights) -> Iterator["Node
 
 def _whole(rows: str) -> Iterator["NodeProto"]:
     """Make bytes of rows, and the factor of each that makes floats of them again: its greatest value / `LEVELS`."""
+    from onnx import TensorProto
     from onnx.helper import make_node
 
     yield make_node("Abs", [rows], [f"{rows}.sizes"])
@@ -110,14 +111,15 @@ def _whole(rows: str) -> Iterator["NodeProto"]:
     yield make_node("Div", [rows, f"{rows}.factor"], [f"{rows}.scaled"])
     yield make_node("Round", [f"{rows}.scaled"], [f"{rows}.rounded"])
     yield make_node("Add", [f"{rows}.rounded", "baton.zero"], [f"{rows}.shifted"])
-    yield make_node("Cast", [f"{rows}.shifted"], [f"{rows}.bytes"], to=2)  # TensorProto.UINT8
+    yield make_node("Cast", [f"{rows}.shifted"], [f"{rows}.bytes"], to=TensorProto.UINT8)
 
 
 def _product(rows: str, weights: tuple[str, str], product: str) -> Iterator["NodeProto"]:
+    from onnx import TensorProto
     from onnx.helper import make_node
 
     integers, factors = weights
     yield make_node("MatMulInteger", [f"{rows}.bytes", integers, "baton.at"], [f"{product}.sums"])
-    yield make_node("Cast", [f"{product}.sums"], [f"{product}.whole"], to=1)  # TensorProto.FLOAT
+    yield make_node("Cast", [f"{product}.sums"], [f"{product}.whole"], to=TensorProto.FLOAT)
     yield make_node("Mul", [f"{product}.whole", factors], [f"{product}.columns"])
     yield make_node("Mul", [f"{product}.columns", f"{rows}.factor"], [product])

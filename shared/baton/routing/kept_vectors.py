@@ -18,7 +18,7 @@ import numpy.typing as npt
 from baton.routing.features import FloatArray
 
 LIMIT = 20_000
-"""Vectors that a file holds at most, those used last: 30 MB."""
+"""Vectors that a file holds at most, those used last: 60 MB."""
 
 logger = logging.getLogger("baton")
 

@@ -27,7 +27,7 @@ LEXICAL = "lexical"
 REVISION = 3
 """Counts what would make the same cards and text decide otherwise: part of a decision's `model`."""
 ENCODED_TEXTS = 6_600
-"""Cards with more texts than this are told apart by words alone: encoding takes some 5 ms a text."""
+"""Cards with more texts than this are told apart by words alone: encoding takes some 2 ms a text."""
 _KEPT_MODELS = 8  # an agent that the router never chooses makes a set of its own where it has the conversation
 
 

@@ -105,6 +105,8 @@ def _noting(taken: list[bool]) -> Any:
 
 def test_exact_products_are_those_of_the_fast_ones() -> None:
     model, rows, wanted = probe()
-    for is_wide in (False, True):
-        assert np.array_equal(minilm._started(model, is_wide=is_wide).run(None, {"rows": rows})[0], wanted)
+    fast, exact = (minilm._started(model, is_wide=is_wide) for is_wide in (False, True))
+    for session in (fast, exact):
+        assert np.array_equal(session.run(None, {"rows": rows})[0], wanted)
+    assert exact.get_session_options().get_session_config_entry("session.x64quantprecision") == "1"
     assert wanted.max() == 255 * integer_products.LEVELS * rows.shape[1]
