@@ -26,11 +26,12 @@ class ExitGate:
         """Wrap one call.
 
         Raises:
-            RuntimeError: The process is exiting.
+            SystemExit: The process is exiting. It ends the thread without a word: one that is writing to
+                standard error when the interpreter flushes it for the last time aborts the process, too.
         """
         with self._changed:
             if self._is_closed:
-                raise RuntimeError("the process is exiting")
+                raise SystemExit
             self._inside += 1
         try:
             yield
