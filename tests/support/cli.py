@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from baton.cli.app import app
 
 TEAM = Path(__file__).parents[1] / "e2e" / "cli_team.py"
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 """No test is about time: this only ends one that would wait for ever."""
 
 
@@ -75,9 +75,7 @@ class Cli:
 
     def run(self, *args: str, **env: str) -> Done:
         """Run a command as a process, to its end."""
-        process = self.process(*args, **env)
-        out, err = process.communicate(timeout=PATIENCE_S)
-        return Done(process.returncode, out, err)
+        return _ended(self.process(*args, **env))
 
     def serve(self, *args: str, **env: str) -> subprocess.Popen[str]:
         """Start a serving process and return once it says that it is ready."""
@@ -92,7 +90,17 @@ def stop(process: subprocess.Popen[str], *signals: signal.Signals) -> Done:
     """Send signals, wait for the end, and return what was printed since."""
     for number in signals:
         process.send_signal(number)
-    out, err = process.communicate(timeout=PATIENCE_S)
+    return _ended(process)
+
+
+def _ended(process: subprocess.Popen[str]) -> Done:
+    """Wait for the end; a process that does not come to it is killed, so that no later test sees it."""
+    try:
+        out, err = process.communicate(timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
     return Done(process.returncode, out, err)
 
 

@@ -1,6 +1,6 @@
 """What a model's confidences mean: how often it is right at one, and below which it should abstain.
 
-In: a trained model. Out: a `Calibration` for `offline`. What an agent's examples score when they are left out
+In: a trained model. Out: a `Calibration` for `offline`. What examples score by models that have not seen them
 stands for requests to come; what they score when their agent is left out stands for requests nobody handles.
 """
 
@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from baton.routing.features import FloatArray
-from baton.routing.model import OfflineModel
-from baton.routing.softmax import IntArray
+from baton.routing.model import OfflineModel, spread
 
 LEAST_THRESHOLD = 0.04
 """Less is never accepted: where skills have two or three examples, each that is left out scores too low."""
@@ -53,11 +52,9 @@ def calibrated(model: OfflineModel, *, reject_share: float) -> Calibration:
     Source:
         research/routing.md section 3, 'loao': leave each agent out in turn, its examples play foreign.
     """
-    examples = _sample(np.flatnonzero(model.training.is_example))
-    if not len(examples):
+    own, right = model.held_out.confidences, model.held_out.is_right
+    if not len(own):
         return Calibration(_SLOPES[0], -_SLOPES[0] * float(np.log(DEFAULT_THRESHOLD)), DEFAULT_THRESHOLD)
-    left_out = model.scores_left_out(examples, agent_too=False)
-    own, right = left_out.confidences(), left_out.best() == model.agent_of_text[examples]
     foreign = foreign_confidences(model)
     slope, offset = fitted(own, right, np.concatenate(foreign))
     return Calibration(slope, offset, best_threshold(own, right, foreign, reject_share=reject_share))
@@ -65,9 +62,9 @@ def calibrated(model: OfflineModel, *, reject_share: float) -> Calibration:
 
 def foreign_confidences(model: OfflineModel) -> list[FloatArray]:
     """Return the confidences of what plays foreign: the background, and examples whose agent is left out."""
-    background = _sample(np.flatnonzero(model.agent_of_text == len(model.training.agents)))
+    background = spread(np.flatnonzero(model.agent_of_text == len(model.training.agents)), _SAMPLE)
     foreign = [model.scores_left_out(background, agent_too=False).confidences()]
-    examples = _sample(np.flatnonzero(model.training.is_example))
+    examples = spread(np.flatnonzero(model.training.is_example), _SAMPLE)
     if len(examples) and len(model.training.agents) > 1:
         foreign.append(model.scores_left_out(examples, agent_too=True).confidences())
     return foreign
@@ -146,8 +143,3 @@ def best_threshold(
         return taken + float(np.mean([np.mean(kind < threshold) for kind in foreign]))
 
     return max(candidates, key=gain)
-
-
-def _sample(rows: IntArray) -> IntArray:
-    """Take at most `_SAMPLE` of `rows`, evenly spread."""
-    return rows[np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLE)).astype(np.int64)]

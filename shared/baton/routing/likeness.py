@@ -44,7 +44,7 @@ class Likeness:
         """Return the same with some texts of the set, where `gone` is true, as unlike as can be.
 
         Args:
-            gone: Shape (rows, texts).
+            gone: Shape (texts,), or (rows, texts).
         """
         if not gone.any():
             return self

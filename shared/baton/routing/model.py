@@ -3,6 +3,7 @@
 In: a `TrainingSet`. Out: `Scores` of texts; `calibration` finds the threshold, `offline` decides.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,13 +12,14 @@ import numpy as np
 from baton.routing.features import FloatArray, normalise
 from baton.routing.likeness import Comparer, Likeness, Mask
 from baton.routing.minilm import Encoder
-from baton.routing.softmax import Head, IntArray, Prototypes, Regression, affordable_iterations, softmax
+from baton.routing.softmax import Head, IntArray, Partial, Prototypes, Regression, affordable_iterations, softmax
 from baton.routing.training_set import TrainingSet
 
 _NEAREST = 3
 """So many of the nearest texts tell whether something of the kind was seen; a single one may be chance."""
 _NAME_WEIGHT = 2.0
 _PIVOT_TEXTS = 200
+_HELD_OUT = 200  # examples, if there are as many; some 40 more cost another training where there are few
 _BLOCK = 512  # texts compared at a time; bounds the memory where there are thousands
 
 
@@ -54,6 +56,16 @@ class Scores:
         return confidences
 
 
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What is found in examples by models that have not seen them; without examples it is empty."""
+
+    confidences: FloatArray
+    """Shape (examples,)."""
+    is_right: Mask
+    """Whether the best agent is that of the example, shape (examples,)."""
+
+
 class OfflineModel:
     """Likenesses with the texts of a training set, and the classes learnt from them.
 
@@ -72,9 +84,12 @@ class OfflineModel:
         self.agent_of_text: IntArray = training.agent_of[training.skill_of]
         self._first_text = np.searchsorted(self.agent_of_text, every_agent)
         self._first_skill = np.searchsorted(training.agent_of, every_agent)
-        self._head = self._trained_head()
+        gram = self._gram()
+        everything = np.arange(len(training.texts))
+        self._head: Head = Prototypes(training.skill_of) if gram is None else _trained(training, gram, everything)
         self._pivot = np.float32(0.0)
         self._pivot = self._found_pivot()
+        self.held_out = self._judged_held_out(gram)
 
     @property
     def vectors(self) -> dict[str, FloatArray]:
@@ -100,7 +115,7 @@ class OfflineModel:
             agent_too: Also as if the text's agent did not exist: its other texts and skills do not count.
         """
         everyone = np.arange(len(self.training.agents) + 1)
-        gone = self.agent_of_text[rows, np.newaxis] == everyone if agent_too else np.zeros((len(rows), 1), np.bool_)
+        gone = self.agent_of_text[rows, np.newaxis] == everyone if agent_too else np.zeros_like(everyone, np.bool_)
         itself = np.arange(len(self.training.texts)) == rows[:, np.newaxis]
         return self._scored(self._among(rows).forgetting(itself), gone)
 
@@ -114,32 +129,53 @@ class OfflineModel:
         """Compare texts of the set with all of it."""
         return self._comparer.compare([self.training.texts[row] for row in rows], self._comparer.vectors[rows])
 
-    def _trained_head(self) -> Head:
-        classes = self.training.skill_of
-        iterations = affordable_iterations(len(classes), len(self.training.skills) + 1)
-        if not iterations:
-            return Prototypes(classes)
-        rows = np.arange(len(classes))
-        parts = [self._among(rows[start : start + _BLOCK]).both() for start in range(0, len(rows), _BLOCK)]
-        gram = np.concatenate(parts)
-        return Regression(gram, classes, weights=_weights(self.training), iterations=iterations)
+    def _gram(self) -> FloatArray | None:
+        """Return how alike the texts are to one another; None: there are too many to train on."""
+        if not _iterations(self.training):
+            return None
+        every = np.arange(len(self.training.texts))
+        parts = [self._among(every[start : start + _BLOCK]).both() for start in range(0, len(every), _BLOCK)]
+        return np.concatenate(parts)
+
+    def _judged_held_out(self, gram: FloatArray | None) -> HeldOut:
+        """Judge examples by heads that have not seen them, fold after fold until there are enough."""
+        every, nobody = np.arange(len(self.training.texts)), np.zeros(len(self.training.agents) + 1, np.bool_)
+        judged: list[tuple[FloatArray, Mask]] = []
+        for fold in self.training.folds():
+            rows, known = spread(fold, 2 * _HELD_OUT), np.delete(every, fold)
+            likeness = self._among(rows).forgetting(np.isin(every, fold))
+            head = None if gram is None else Partial(_trained(self.training, gram, known), known)
+            scores = self._scored(likeness, nobody, head)
+            judged.append((scores.confidences(), scores.best() == self.agent_of_text[rows]))
+            if sum(len(one) for one, _ in judged) >= _HELD_OUT:
+                break
+        if not judged:
+            return HeldOut(np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.bool_))
+        confidences, is_right = zip(*judged, strict=True)
+        return HeldOut(np.concatenate(confidences), np.concatenate(is_right))
 
     def _found_pivot(self) -> np.float32:
         """Return the usual energy of requests that the agents handle: half of them are more familiar, half less."""
         examples = np.flatnonzero(self.training.is_example)
         own = examples if len(examples) else np.flatnonzero(self.agent_of_text < len(self.training.agents))
-        rows = own[np.linspace(0, len(own) - 1, min(len(own), _PIVOT_TEXTS)).astype(np.int64)]
+        rows = spread(own, _PIVOT_TEXTS)
         itself = np.arange(len(self.training.texts)) == rows[:, np.newaxis]
         among = self._among(rows)
         energies = [_energy(self._head.logits(one.both())[:, :-1]) for one in (among, among.forgetting(itself))]
         # Of two agents with the same text each pulls with all its might; without one the other has its way.
         return np.float32(min(np.median(one) for one in energies))
 
-    def _scored(self, likeness: Likeness, gone: Mask) -> Scores:
-        """Score likenesses, as if the agents of `gone`, shape (agents + 1,) or (rows, agents + 1), were none."""
+    def _scored(self, likeness: Likeness, gone: Mask, head: Head | None = None) -> Scores:
+        """Score likenesses, as if the agents of `gone`, shape (agents + 1,) or (rows, agents + 1), were none.
+
+        Args:
+            likeness: Of the texts.
+            gone: Agents.
+            head: Takes the place of the model's own.
+        """
         gone = np.broadcast_to(gone, (len(likeness.words), len(self.training.agents) + 1))
         likeness = likeness.forgetting(gone[:, self.agent_of_text])
-        logits = np.where(gone[:, self.training.agent_of], -np.inf, self._head.logits(likeness.both()))
+        logits = np.where(gone[:, self.training.agent_of], -np.inf, (head or self._head).logits(likeness.both()))
         skills, nearness = softmax(logits), likeness.nearness()
         nearest = np.maximum.reduceat(nearness, self._first_text, axis=1)
         own = nearness[:, : self._first_text[-1]]
@@ -152,6 +188,23 @@ class OfflineModel:
             background=nearest[:, -1],
             familiar=typical / (1 + np.exp(self._pivot - _energy(logits[:, :-1]))),
         )
+
+
+def spread(rows: IntArray, count: int) -> IntArray:
+    """Take at most `count` of `rows`, evenly spread."""
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), count)).astype(np.int64)]
+
+
+def _iterations(training: TrainingSet) -> int:
+    return affordable_iterations(len(training.texts), len(training.skills) + 1)
+
+
+def _trained(training: TrainingSet, gram: FloatArray, known: IntArray) -> Regression:
+    """Learn the classes from the texts `known`; all of them, or at least the background's."""
+    alike = gram if len(known) == len(gram) else gram[np.ix_(known, known)]
+    # The fewer the texts, the longer the steps; as many of them would learn these better than the whole is learnt.
+    iterations = round(_iterations(training) * math.sqrt(len(known) / len(gram)))
+    return Regression(alike, training.skill_of[known], weights=_weights(training)[known], iterations=iterations)
 
 
 def _energy(logits: FloatArray) -> FloatArray:

@@ -24,7 +24,7 @@ from baton.routing.training_set import collect
 logger = logging.getLogger("baton")
 
 LEXICAL = "lexical"
-REVISION = 3
+REVISION = 4
 """Counts what would make the same cards and text decide otherwise: part of a decision's `model`."""
 ENCODED_TEXTS = 6_600
 """Cards with more texts than this are told apart by words alone: encoding takes some 2 ms a text."""
@@ -50,8 +50,8 @@ class OfflineClassifier:
     Args:
         encoder: Gives the meaning of texts; None: words alone.
         reject_share: The knob between taking too much and too little, 0 to 1: of the agents' own examples,
-            each judged by the others, at most this share is rejected; of real requests, which have all
-            examples beside them, a quarter to a half of that. The smaller, the more foreign ones are taken.
+            judged by models that have not seen them, at most this share is rejected; of real requests
+            less, as all examples stand by them. The smaller, the more foreign ones are taken.
         foreign: Requests that no agent handles, beside the ones that ship with Baton.
 
     Raises:
@@ -59,7 +59,7 @@ class OfflineClassifier:
     """
 
     def __init__(
-        self, encoder: Encoder | None = None, *, reject_share: float = 0.22, foreign: Sequence[str] = ()
+        self, encoder: Encoder | None = None, *, reject_share: float = 0.17, foreign: Sequence[str] = ()
     ) -> None:
         if not 0.0 <= reject_share <= 1.0:
             msg = f"reject_share is {reject_share!r}; it is a share, 0 to 1"

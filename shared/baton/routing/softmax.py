@@ -72,6 +72,23 @@ class Regression:
         return similarities @ self._coefficients
 
 
+class Partial:
+    """A head that knows only some of the texts.
+
+    Args:
+        head: Trained on those.
+        known: Their indices among all, ascending.
+    """
+
+    def __init__(self, head: Head, known: IntArray) -> None:
+        self._head = head
+        self._known = known
+
+    def logits(self, similarities: FloatArray) -> FloatArray:
+        """Map similarities with all texts, shape (rows, texts), to logits, shape (rows, classes)."""
+        return self._head.logits(similarities[:, self._known])
+
+
 class Prototypes:
     """The mean similarity with the texts of a class, scaled; takes no training."""
 

@@ -20,6 +20,8 @@ MAX_EXAMPLES = 100
 """Examples taken of one skill, the first ones."""
 MAX_TEXTS = 30_000
 """Texts taken of all cards; where there are more skills, each is left with fewer examples."""
+FOLDS = 5
+"""Into so many parts examples are dealt out, each of which can be held out."""
 
 
 _Group: TypeAlias = tuple[str, str | None, Mapping[str, bool]]  # agent, skill, texts
@@ -41,6 +43,19 @@ class TrainingSet:
     """Index of the agent of each skill, ascending; `len(agents)` is the background."""
     is_example: npt.NDArray[np.bool_]
     """Per text: a request that a card gives as an example; not a name, a description or background."""
+
+    def folds(self) -> list[IntArray]:
+        """Deal the examples out: at most `FOLDS` parts, none empty, each with about as many of every skill.
+
+        Returns:
+            Indices of texts, ascending.
+        """
+        examples = np.flatnonzero(self.is_example)
+        skills = self.skill_of[examples]
+        place = np.arange(len(examples)) - np.searchsorted(skills, skills)  # within the skill
+        fold = (place + skills) % FOLDS  # skills with a single example are dealt out, too
+        parts = (examples[fold == one] for one in range(FOLDS))
+        return [part for part in parts if len(part)]
 
 
 def collect(cards: Sequence[Card], foreign: Sequence[str] = ()) -> TrainingSet:

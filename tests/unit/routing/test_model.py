@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baton.card import Card
+from baton.card import Card, SkillCard
 from baton.routing import model as module
 from baton.routing.model import OfflineModel
 from baton.routing.softmax import Prototypes
@@ -87,8 +87,66 @@ def test_too_much_is_left_to_prototypes(monkeypatch: pytest.MonkeyPatch, desk: t
         assert model.scores([text]).best()[0] == agent
     row = row_of(model, "my tap is leaking")
     assert model.scores_left_out(np.array([row]), agent_too=False).best()[0] == 1
+    assert model.held_out.is_right.mean() > 0.8
 
 
 def test_the_background_does_not_drown_a_skill_of_two_texts() -> None:
     model = OfflineModel(collect([Card(name="shoes", description="", examples=("resole my boots",))]))
     assert model.scores(["could you resole a pair of boots for me"]).agents[0, 0] > 0.5
+
+
+def desk_of(skills: int, examples: int) -> list[Card]:
+    """Return cards of two agents; an example has one word of its own, and two of its skill."""
+    return [
+        Card(
+            name=agent,
+            description="",
+            skills=tuple(
+                SkillCard(
+                    name=f"{agent} thing{skill}",
+                    examples=tuple(f"do {agent} thing{skill} word{number}" for number in range(examples)),
+                )
+                for skill in range(skills)
+            ),
+        )
+        for agent in ("left", "right")
+    ]
+
+
+def test_examples_are_judged_by_models_that_have_not_seen_them(model: OfflineModel) -> None:
+    rows = np.flatnonzero(model.training.is_example)
+    known = model.scores([model.training.texts[row] for row in rows]).confidences()
+    assert len(model.held_out.confidences) == len(model.held_out.is_right) == len(rows)
+    assert np.median(model.held_out.confidences) < 0.8 * np.median(known)
+
+
+def test_an_example_that_is_held_out_scores_as_a_request_that_nobody_gave() -> None:
+    cards = desk_of(3, 5)
+    model = OfflineModel(collect(cards))
+    fold = set(model.training.folds()[0].tolist())
+    texts = [text for row, text in enumerate(model.training.texts) if row in fold]
+    fewer = [
+        card.model_copy(
+            update={
+                "skills": tuple(
+                    skill.model_copy(update={"examples": tuple(e for e in skill.examples if e not in texts)})
+                    for skill in card.skills
+                )
+            }
+        )
+        for card in cards
+    ]
+    asked = OfflineModel(collect(fewer)).scores(texts).confidences()
+    assert model.held_out.confidences[: len(texts)] == pytest.approx(asked, abs=0.03)
+
+
+@pytest.mark.parametrize("examples", [1, 5, 40])
+def test_enough_examples_are_judged_and_no_more(examples: int) -> None:
+    model = OfflineModel(collect(desk_of(5, examples)))
+    assert len(model.held_out.is_right) == min(10 * examples, 240)
+    assert model.held_out.is_right.mean() > 0.9
+
+
+def test_cards_without_examples_have_none_to_judge() -> None:
+    model = OfflineModel(collect(desk_of(2, 0)))
+    assert (model.held_out.confidences.shape, model.held_out.is_right.shape) == ((0,), (0,))

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from baton.routing import softmax as module
-from baton.routing.softmax import EXACT_TEXTS, Prototypes, Regression, affordable_iterations, softmax
+from baton.routing.softmax import EXACT_TEXTS, Partial, Prototypes, Regression, affordable_iterations, softmax
 
 LOGITS = arrays.arrays(np.float32, (3, 4), elements=st.floats(-1e4, 1e4, width=32))
 
@@ -53,6 +53,14 @@ def test_regression_reaches_the_minimum_of_its_loss() -> None:
 def test_texts_of_little_weight_yield() -> None:
     light = np.array([1, 1, 1, 0.1, 0.1, 0.1], dtype=np.float32)
     assert trained(80, light)[3:, 1].mean() < trained(80)[3:, 1].mean() - 0.05
+
+
+def test_a_partial_head_is_one_of_those_texts_alone() -> None:
+    gram, classes = blocks()
+    known = np.array([0, 1, 3, 4])
+    among = gram[np.ix_(known, known)]
+    head = Regression(among, classes[known], weights=np.ones(4, dtype=np.float32), iterations=50)
+    assert np.array_equal(Partial(head, known).logits(gram), head.logits(gram[:, known]))
 
 
 def test_prototypes_prefer_the_class_of_greatest_mean_similarity() -> None:

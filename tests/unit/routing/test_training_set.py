@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from baton.card import Card, SkillCard
 from baton.routing import training_set
-from baton.routing.training_set import background, collect
+from baton.routing.training_set import FOLDS, background, collect
 
 
 def texts_of(cards: tuple[Card, ...], agent: str, skill: str | None) -> set[str]:
@@ -75,3 +77,25 @@ def test_a_flood_of_examples_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_background_is_about_a_hundred_different_requests() -> None:
     assert 80 <= len(set(background())) == len(background()) <= 150
     assert all(background())
+
+
+@given(counts=st.lists(st.integers(0, 12), min_size=1, max_size=8))
+def test_examples_are_dealt_out_evenly(counts: list[int]) -> None:
+    skills = [
+        SkillCard(name=f"skill {place}", examples=tuple(f"example {place} {number}" for number in range(count)))
+        for place, count in enumerate(counts)
+    ]
+    found = collect([Card(name="a", description="b", skills=tuple(skills))])
+    folds = found.folds()
+    assert sorted(row for fold in folds for row in fold) == np.flatnonzero(found.is_example).tolist()
+    assert all(len(fold) for fold in folds)
+    assert len(folds) <= FOLDS
+    for skill in set(found.skill_of):
+        held = [int(np.sum(found.skill_of[fold] == skill)) for fold in folds]
+        assert max(held, default=0) - min(held, default=0) <= 1
+
+
+def test_skills_with_a_single_example_are_dealt_out_among_each_other() -> None:
+    skills = tuple(SkillCard(name=f"skill {place}", examples=(f"example {place}",)) for place in range(2 * FOLDS))
+    folds = collect([Card(name="a", description="b", skills=skills)]).folds()
+    assert [len(fold) for fold in folds] == [2] * FOLDS
