@@ -12,7 +12,7 @@ from baton.journal.contract import Journal
 
 logger = logging.getLogger("baton")
 
-BEAT_S = 1.5
+BEAT_S = 1.0
 """How often a process says that it serves, in seconds: two beats may be late before it no longer counts as live."""
 LEAVE_S = 2.0
 """How long a process that stops waits for the journal to take it off the list, in seconds."""

@@ -44,7 +44,7 @@ logger = logging.getLogger("baton")
 NOTICE_S = 0.2
 """How often the journal is asked whether another process wrote, in seconds."""
 REFRESH_S = 1.0
-"""How often it is read who serves, in seconds: with `LIVE_S`, a killed agent is known after 5 at most."""
+"""How often it is read who serves, in seconds: with `LIVE_S`, a killed agent is known within 5."""
 JOURNAL_WAIT_S = 2.0
 """How long `/readyz` waits for the journal, in seconds."""
 

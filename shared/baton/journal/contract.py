@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from baton.protocol.guards import Graph
     from baton.routing.stored_threshold import StoredThreshold
 
-LIVE_S = 4.0
+LIVE_S = 3.5
 """Longest silence of a replica that counts as live, in seconds."""
 FORGET_S = 3600.0
 """After how long a silent replica is forgotten, in seconds; until then `baton agents` tells when it was last seen."""

@@ -139,20 +139,26 @@ class OfflineModel:
 
     def _judged_held_out(self, gram: FloatArray | None) -> HeldOut:
         """Judge examples by heads that have not seen them, fold after fold until there are enough."""
+        if gram is None:  # prototypes are not taught, so that to leave one text out changes nothing else
+            rows = spread(np.flatnonzero(self.training.is_example), 2 * _HELD_OUT)
+            return self._judged([(rows, self.scores_left_out(rows, agent_too=False))] if len(rows) else [])
         every, nobody = np.arange(len(self.training.texts)), np.zeros(len(self.training.agents) + 1, np.bool_)
-        judged: list[tuple[FloatArray, Mask]] = []
+        scored: list[tuple[IntArray, Scores]] = []
         for fold in self.training.folds():
             rows, known = spread(fold, 2 * _HELD_OUT), np.delete(every, fold)
             likeness = self._among(rows).forgetting(np.isin(every, fold))
-            head = None if gram is None else Partial(_trained(self.training, gram, known), known)
-            scores = self._scored(likeness, nobody, head)
-            judged.append((scores.confidences(), scores.best() == self.agent_of_text[rows]))
-            if sum(len(one) for one, _ in judged) >= _HELD_OUT:
+            head = Partial(_trained(self.training, gram, known), known)
+            scored.append((rows, self._scored(likeness, nobody, head)))
+            if sum(len(one) for one, _ in scored) >= _HELD_OUT:
                 break
-        if not judged:
-            return HeldOut(np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.bool_))
-        confidences, is_right = zip(*judged, strict=True)
-        return HeldOut(np.concatenate(confidences), np.concatenate(is_right))
+        return self._judged(scored)
+
+    def _judged(self, scored: Sequence[tuple[IntArray, Scores]]) -> HeldOut:
+        is_right = [scores.best() == self.agent_of_text[rows] for rows, scores in scored]
+        return HeldOut(
+            np.concatenate([np.zeros(0, dtype=np.float32), *(scores.confidences() for _, scores in scored)]),
+            np.concatenate([np.zeros(0, dtype=np.bool_), *is_right]),
+        )
 
     def _found_pivot(self) -> np.float32:
         """Return the usual energy of requests that the agents handle: half of them are more familiar, half less."""
