@@ -162,6 +162,10 @@ def test_what_was_found_with_other_cards_is_not_used_and_route_and_doctor_say_so
     [change] = cli("eval", "replay", "--json").object["changes"]
     assert (change["from"], change["to"]) == ("cards", "nobody")
 
+    encoder, _, cards = plain["model"].split("/")
+    asyncio.run(keep(StoredThreshold(CARDS, f"{encoder}/1/{cards}", 0.999)))
+    assert "not used, since the model is another now" in " ".join(cli("doctor").out.split())
+
 
 async def test_the_running_router_follows_what_is_stored(
     cli: Cli, tmp_path: Path, caplog: pytest.LogCaptureFixture

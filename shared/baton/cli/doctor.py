@@ -148,11 +148,12 @@ def _threshold(graph: Graph, settings: Settings) -> list[Check]:
 def _may_decide(model: str, settings: Settings) -> bool:
     """Return False for a model of Baton's own that is not in use here; of a team's own classifier nothing is known."""
     from baton.routing.minilm import MiniLM, encoder
-    from baton.routing.offline import LEXICAL
+    from baton.routing.offline import LEXICAL, REVISION
 
     found = None if settings.encoder == "none" else encoder()
     name, own = model.partition("/")[0], (LEXICAL, MiniLM.name.partition("-")[0])
-    return name.partition("-")[0] not in own or name == (LEXICAL if found is None else found.name)
+    here = f"{LEXICAL if found is None else found.name}/{REVISION}/"
+    return name.partition("-")[0] not in own or model.startswith(here)
 
 
 async def _open_runs(journal: Journal) -> Check:
