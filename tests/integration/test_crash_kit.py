@@ -115,6 +115,7 @@ def test_a_run_that_does_not_end_is_reported_with_what_was_printed(tmp_path: Pat
 
 def test_a_process_that_hangs_is_killed_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crash, "GRACE_S", 3.0)
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     target = team(tmp_path, "print('I block'); import threading; threading.Event().wait()")
     with pytest.raises(CrashError, match="did not exit within 4 s") as raised:
         crash.run(target, send="hello", at="step.done", timeout_s=1)

@@ -108,8 +108,16 @@ class Child:
 
 
 def environment(journal: Path, changes: Mapping[str, str]) -> dict[str, str]:
-    """Return variables for a process that imports what this one can, and works on `journal` alone."""
+    """Return variables for a process that imports what this one can, and works on `journal` alone.
+
+    What it prints is written at once, as it is to be told although the process is killed.
+    """
     own = {name: value for name, value in os.environ.items() if not name.startswith("BATON_")}
     path = os.pathsep.join(entry for entry in sys.path if entry)
-    kit = {"PYTHONPATH": path, "BATON_TESTING": "1", "BATON_JOURNAL_URL": f"sqlite:///{journal}"}
+    kit = {
+        "PYTHONPATH": path,
+        "PYTHONUNBUFFERED": "1",
+        "BATON_TESTING": "1",
+        "BATON_JOURNAL_URL": f"sqlite:///{journal}",
+    }
     return {**own, **FAST, **changes, **kit}
