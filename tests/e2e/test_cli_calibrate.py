@@ -9,6 +9,7 @@ import pytest
 
 from baton.card import Card
 from baton.journal.sqlite.journal import SqliteJournal
+from baton.routing import offline
 from baton.routing.card_set import card_set_hash
 from baton.routing.stored_threshold import StoredThreshold
 from baton.testing import serve
@@ -40,6 +41,15 @@ def stored(cli: Cli) -> StoredThreshold | None:
             await journal.close()
 
     return asyncio.run(read())
+
+
+async def keep(path: Path, threshold: StoredThreshold) -> None:
+    journal = SqliteJournal(path)
+    await journal.start(serves=False)
+    try:
+        await journal.calibrate(threshold)
+    finally:
+        await journal.close()
 
 
 @pytest.fixture
@@ -135,25 +145,19 @@ def test_forgetting_goes_with_nothing_else(cli: Cli, journal: Path, extra: str) 
 
 
 def test_what_was_found_with_other_cards_is_not_used_and_route_and_doctor_say_so(cli: Cli, journal: Path) -> None:
-    async def keep(threshold: StoredThreshold) -> None:
-        other = SqliteJournal(journal)
-        await other.start(serves=False)
-        await other.calibrate(threshold)
-        await other.close()
-
     text = "all about cards, please"
     plain = cli("route", text, "--json").object
     assert plain["threshold_from"] == "cards"
     assert cli("eval", "replay", "--json").object["changed"] == 0
     assert "threshold   from the cards\n" in cli("route", text).out
 
-    asyncio.run(keep(StoredThreshold("5f" * 32, "lexical/2/of-before", 0.999)))
+    asyncio.run(keep(journal, StoredThreshold("5f" * 32, "lexical/2/of-before", 0.999)))
     assert cli("route", text, "--json").object == plain
     told = "from the cards; 0.999 from labelled traffic is not used: it was found with lexical/2/of-before"
     assert told in " ".join(cli("route", text).out.split())
     assert "not used, since the cards are others now" in " ".join(cli("doctor").out.split())
 
-    asyncio.run(keep(StoredThreshold(CARDS, plain["model"], 0.999)))
+    asyncio.run(keep(journal, StoredThreshold(CARDS, plain["model"], 0.999)))
     now = cli("route", text, "--json").object
     assert (now["how"], now["threshold"], now["threshold_from"]) == ("fallback", 0.999, "traffic")
     assert "from labelled traffic\n" in cli("route", text).out
@@ -163,8 +167,18 @@ def test_what_was_found_with_other_cards_is_not_used_and_route_and_doctor_say_so
     assert (change["from"], change["to"]) == ("cards", "nobody")
 
     encoder, _, cards = plain["model"].split("/")
-    asyncio.run(keep(StoredThreshold(CARDS, f"{encoder}/1/{cards}", 0.999)))
+    asyncio.run(keep(journal, StoredThreshold(CARDS, f"{encoder}/1/{cards}", 0.999)))
     assert "not used, since the model is another now" in " ".join(cli("doctor").out.split())
+
+
+def test_what_was_found_by_words_is_used_where_the_cards_are_too_many_for_the_model(
+    cli: Cli, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offline, "ENCODED_TEXTS", 0)
+    model = cli("route", "all about cards, please", "--json").object["model"]
+    assert model.startswith("lexical/")
+    asyncio.run(keep(journal, StoredThreshold(CARDS, model, 0.999)))
+    assert "not used" not in cli("doctor").out
 
 
 async def test_the_running_router_follows_what_is_stored(
@@ -199,13 +213,7 @@ async def test_the_running_router_follows_what_is_stored(
         await until(lambda: threshold() == 0.4)
         assert await placed(BETWEEN) == {"agent": "cards", "how": "classified", "threshold": 0.4}
 
-        async def keep(kept: StoredThreshold) -> None:
-            other = SqliteJournal(path)
-            await other.start(serves=False)
-            await other.calibrate(kept)
-            await other.close()
-
-        await keep(StoredThreshold(card_set_hash([Card(name="x", description="x")]), "told/1/else", 0.41))
+        await keep(path, StoredThreshold(card_set_hash([Card(name="x", description="x")]), "told/1/else", 0.41))
         await until(lambda: threshold() == 0.41)
         assert [await placed(BETWEEN) for _ in range(2)] == [before, before]
         told = [one.message for one in caplog.records if "labelled traffic is not used" in one.message]

@@ -203,7 +203,7 @@ def test_cards_forget_tells_what_stays_of_the_agent(told: Cli) -> None:
     )
     done = told("cards", "forget", "front")
     assert done.code == 0
-    assert "1 hop left before it, for when it is served again: see `baton runs --agent front`" in done.out
+    assert "1 hop still its own, for when it is served again: see `baton runs --agent front`" in done.out
     again = told("cards", "forget", "front")
     assert again.code == 2
     assert "no agent 'front' is registered; registered: none" in again.err

@@ -4,11 +4,12 @@ In: the environment. Out: one `Check` after another, none of which changes anyth
 """
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Literal, get_args
 
+from baton.card import Card
 from baton.cli.opening import checked, shown
 from baton.cli.printing import counted, listed, sized
 from baton.config import Settings, masked
@@ -137,23 +138,25 @@ def _threshold(graph: Graph, settings: Settings) -> list[Check]:
     if stored is None:
         return []
     found = f"{stored.value:g} from labelled traffic, found with {stored.model}"
-    are_same = stored.cards == card_set_hash(routable(graph.cards))
-    if are_same and _may_decide(stored.model, settings):
+    cards = routable(graph.cards)
+    are_same = stored.cards == card_set_hash(cards)
+    if are_same and _may_decide(stored.model, cards, settings):
         return [Check("threshold", "ok", found)]
     what = "the model is another" if are_same else "the cards are others"
     unused = f"not used, since {what} now; `baton eval calibrate --apply` finds it anew"
     return [Check("threshold", "note", f"{found}; {unused}")]
 
 
-def _may_decide(model: str, settings: Settings) -> bool:
+def _may_decide(model: str, cards: Sequence[Card], settings: Settings) -> bool:
     """Return False for a model of Baton's own that is not in use here; of a team's own classifier nothing is known."""
     from baton.routing.minilm import MiniLM, encoder
-    from baton.routing.offline import LEXICAL, REVISION
+    from baton.routing.offline import LEXICAL, fitting, model_name
+    from baton.routing.training_set import collect
 
-    found = None if settings.encoder == "none" else encoder()
-    name, own = model.partition("/")[0], (LEXICAL, MiniLM.name.partition("-")[0])
-    here = f"{LEXICAL if found is None else found.name}/{REVISION}/"
-    return name.partition("-")[0] not in own or model.startswith(here)
+    if model.partition("/")[0].partition("-")[0] not in (LEXICAL, MiniLM.name.partition("-")[0]):
+        return True
+    found = fitting(None if settings.encoder == "none" else encoder(), collect(cards))
+    return model == model_name(found, card_set_hash(cards))
 
 
 async def _open_runs(journal: Journal) -> Check:

@@ -150,7 +150,7 @@ async def forget(
         await at.journal.forget(agent)
     say(f"no request is routed to {agent} any more")
     if agent in seen and (stay := seen[agent].pending + seen[agent].running + seen[agent].waiting):
-        say(f"  {counted(stay, 'hop')} left before it, for when it is served again: see `baton runs --agent {agent}`")
+        say(f"  {counted(stay, 'hop')} still its own, for when it is served again: see `baton runs --agent {agent}`")
     if naming := [one.name for one in seen.values() if agent in one.targets]:
         say(f"  {listed(naming)} may still hand off to it: take it out of their `handoffs`")
     return exits.DONE

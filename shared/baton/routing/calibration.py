@@ -14,7 +14,7 @@ from baton.routing.features import FloatArray
 from baton.routing.model import OfflineModel, spread
 
 LEAST_THRESHOLD = 0.04
-"""Less is never accepted: where skills have two or three examples, each that is left out scores too low."""
+"""Less is never accepted: where skills have two or three examples, each that is held out scores too low."""
 DEFAULT_THRESHOLD = 0.05
 """For cards with too few examples to measure the share on."""
 FOREIGN_SHARE = 0.1

@@ -19,7 +19,7 @@ from baton.routing.features import FloatArray, normalise
 from baton.routing.index import TextIndex
 from baton.routing.minilm import Encoder
 from baton.routing.model import OfflineModel, Scores
-from baton.routing.training_set import collect
+from baton.routing.training_set import TrainingSet, collect
 
 logger = logging.getLogger("baton")
 
@@ -141,7 +141,7 @@ class OfflineClassifier:
 
     def _train(self, cards: tuple[Card, ...], key: str) -> _Trained:
         training = collect(cards, self._foreign)
-        encoder = self._encoder if len(training.texts) <= ENCODED_TEXTS else None
+        encoder = fitting(self._encoder, training)
         if encoder is not self._encoder and not self._has_warned:
             self._has_warned = True  # once, however often such cards change
             told = "routing by words alone: the cards have %d texts, more than the %d that the model reads"
@@ -150,8 +150,7 @@ class OfflineClassifier:
         calibration = calibrated(model, reject_share=self._reject_share)
         threshold = _rounded(calibration.probability(np.array([calibration.threshold]))[0])
         method = LEXICAL if encoder is None else self.method
-        name = f"{LEXICAL if encoder is None else encoder.name}/{REVISION}/{key[:12]}"
-        return _Trained(model, calibration, threshold, method, name)
+        return _Trained(model, calibration, threshold, method, model_name(encoder, key))
 
     def _vectors(self, texts: Sequence[str], encoder: Encoder) -> dict[str, FloatArray]:
         """Return the texts' vectors: known from earlier models, from earlier processes, or made now."""
@@ -166,6 +165,16 @@ class OfflineClassifier:
                 known.update(zip(missing, encoder.encode(missing), strict=True))
                 kept_vectors.save(path, {text: known[text] for text in texts})
         return known
+
+
+def fitting(encoder: Encoder | None, training: TrainingSet) -> Encoder | None:
+    """Return the encoder that reads the texts of a training set; None where there are more than `ENCODED_TEXTS`."""
+    return encoder if len(training.texts) <= ENCODED_TEXTS else None
+
+
+def model_name(encoder: Encoder | None, cards: str) -> str:
+    """Return what decisions call their model: the encoder, `REVISION` and the cards, of which the hash is given."""
+    return f"{LEXICAL if encoder is None else encoder.name}/{REVISION}/{cards[:12]}"
 
 
 def _decision(
